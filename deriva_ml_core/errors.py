@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 
-class DerivaMLException(Exception):  # noqa: N818 - the name that existing projects catch
+class DerivaMLException(Exception):
     """Base of all errors of deriva-ml. Its text is one line for a person: what, where, what to do."""
 
     exit_code: ClassVar[int] = 1
