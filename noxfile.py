@@ -1,0 +1,120 @@
+"""The one way to check deriva-ml: `uv run nox -s tests` and its sisters."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.error_on_missing_interpreters = False
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT, max_version="3.13")
+CONSTRAINTS = "constraints.txt"
+EXTRAS = ("-e", ".[all]")
+COVERAGE_FLOOR = 80  # percent of branches and lines; raise it, never lower it
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def run_tests(session: nox.Session, *, report: bool = True) -> None:
+    """Run the test suite under coverage in the session's environment; two workers, as many as CI has cores."""
+    workers = [] if {"-n", "-x", "--pdb"} & set(session.posargs) else ["-n", os.environ.get("PYTEST_WORKERS", "2")]
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *workers, "--dist", "loadgroup", *session.posargs)
+    if report and not session.posargs:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report", "--skip-covered", "--show-missing", f"--fail-under={COVERAGE_FLOOR}")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite, with the tested versions of constraints.txt, on the Python that runs nox."""
+    session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    run_tests(session)
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """The whole suite with the newest releases that pyproject.toml allows: an upstream change shows here first."""
+    session.install("--upgrade", *EXTRAS, *group("test"))
+    run_tests(session, report=False)
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """The whole suite on every supported Python that this machine has."""
+    session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    run_tests(session, report=False)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The whole suite with the oldest versions of our direct dependencies that pyproject.toml allows."""
+    session.install("--resolution", "lowest-direct", *EXTRAS, *group("test"))
+    run_tests(session, report=False)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, style, and the import contracts of the rooms."""
+    session.install(*EXTRAS, *group("lint"), "-c", CONSTRAINTS)
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports", "--no-cache", "--config", "pyproject.toml")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict type checking of the packages, and of the public API as users type it."""
+    session.install(*EXTRAS, *group("types"), *group("test"), "-c", CONSTRAINTS)
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(*EXTRAS, *group("docs"), "-c", CONSTRAINTS)
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "site")
+    session.log("open site/index.html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, as ratios within one run; name benchmarks to run only those: nox -s bench -- startup."""
+    session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    names = session.posargs or sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
+    for name in names:
+        session.run("python", f"benchmarks/{name}.py")
+
+
+@nox.session
+def remote(session: nox.Session) -> None:
+    """The contract suites against a real Deriva host: DERIVA_ML_TEST_HOST names it; deriva's own login is used."""
+    if not os.environ.get("DERIVA_ML_TEST_HOST"):
+        session.error("set DERIVA_ML_TEST_HOST to a Deriva host where you may create catalogs")
+    session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    session.run("pytest", "-m", "remote", *session.posargs, env={"DERIVA_ML_REMOTE": "1"})
+
+
+@nox.session(name="constraints", python=False)
+def freeze(session: nox.Session) -> None:
+    """Write constraints.txt anew: the newest versions that pyproject.toml allows. Run the tests, then commit it."""
+    groups = [flag for name in ("dev", "test", "lint", "types", "docs") for flag in ("--group", name)]
+    text = session.run(
+        "uv", "pip", "compile", "-q", "--universal", "--no-header", "--no-annotate", "--no-emit-index-url",
+        "--all-extras", *groups, "pyproject.toml", "--python-version", PYTHONS[0], silent=True, external=True,
+    )  # fmt: skip
+    lines = [line for line in str(text).splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    header = "# Exact versions that the tests ran with; `nox -s constraints` writes this file.\n"
+    (ROOT / CONSTRAINTS).write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
+    session.log(f"{len(lines)} versions; Python {sys.version.split()[0]}")
