@@ -1,0 +1,1 @@
+"""The ERMrest service of the embedded catalog."""

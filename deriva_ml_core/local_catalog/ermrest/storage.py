@@ -1,0 +1,397 @@
+"""
+One catalog in one SQLite file: snapshots to read, transactions to write.
+
+    with catalog.read() as view:                     # or read(snaptime) for the past
+        view.db.execute(f"SELECT ... FROM {view.source(table)}")
+    with catalog.write(client_id) as txn:
+        rids = txn.allocate_rids(2)
+        txn.db.execute(f"INSERT INTO {table.live} ...", ...)
+        txn.changed()
+
+The file's tables besides t{N} and h{N} (physical.py): `state` (one row: newest snapshot, next RID), `snapshot` (one
+row a write transaction), `element` (every version of every model element) and `model_change`. Times are microseconds
+since 1970, except those in data rows, which are text (identifiers.time_text).
+
+Any number of threads and processes may read and write at once: readers see one WAL snapshot, writers queue.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from deriva_ml_core.local_catalog.ermrest import physical
+from deriva_ml_core.local_catalog.ermrest.elements import Element, dump, elements_of, load, model_of
+from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode, time_text
+from deriva_ml_core.local_catalog.ermrest.model import Model, Table
+
+FORMAT = 1
+"""PRAGMA user_version of the file; another number means a file of another generation."""
+_APPLICATION_ID = 0x44455249  # "DERI"
+
+_BUSY_TIMEOUT_MS = 120_000
+_IDLE_CONNECTIONS = 4
+_CACHED_MODELS = 8
+_FOREVER = 2**63 - 1
+
+_TABLES = """
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    snaptime INTEGER NOT NULL, now TEXT NOT NULL, model_snaptime INTEGER NOT NULL,
+    next_rid INTEGER NOT NULL, client TEXT
+);
+CREATE TABLE snapshot (snaptime INTEGER PRIMARY KEY, client TEXT);
+CREATE TABLE model_change (snaptime INTEGER PRIMARY KEY);
+CREATE TABLE element (
+    oid INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (oid, since)
+);
+CREATE INDEX element_until ON element (until);
+INSERT INTO state VALUES (1, 0, '1970-01-01 00:00:00+00', 0, 1, NULL);
+"""
+
+
+class StorageError(Exception):
+    """The file cannot be used as a catalog; the message says why and what to do."""
+
+
+class NoSnapshot(StorageError):  # noqa: N818 - it is a fact about the request, told in its words
+    """A time before the catalog's first snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """
+    One consistent snapshot to read: the newest, or a past one.
+
+    Attributes:
+        db: a connection inside one read transaction; use it only within the `with`.
+        model: the model of that time.
+        snaptime: the snapshot's time, microseconds; for a past view the snapshot at or before the time asked for.
+        past: whether the caller asked for a time, even that of the newest snapshot.
+    """
+
+    db: apsw.Connection
+    model: Model
+    snaptime: int
+    past: bool = False
+
+    @property
+    def snapshot(self) -> str:
+        """The snapshot's identifier, as in catalog/N@361-WBEJ-DKF0."""
+        return encode(self.snaptime)
+
+    def source(self, table: Table) -> str:
+        """What to write after FROM to get the table's rows: its name, or a parenthesised query over its past."""
+        if not self.past:
+            return table.live
+        when = time_text(self.snaptime)
+        columns = ", ".join(f"c{slot}" for slot, _ in table.physical)
+        rmt = table.rmt_column.sql
+        return (
+            f"(SELECT {columns} FROM {table.live} WHERE {rmt} <= '{when}' UNION ALL"
+            f" SELECT {columns} FROM {table.history} WHERE {rmt} <= '{when}' AND until > '{when}')"
+        )
+
+
+class Transaction:
+    """
+    One write transaction. It becomes a snapshot if `changed()` was called and no exception leaves the `with`.
+
+    Attributes:
+        db: the connection, inside BEGIN IMMEDIATE, foreign keys enforced.
+        model: the newest model; `change_model` replaces it.
+        snaptime, now: the transaction's time, as microseconds and as stored timestamptz (RCT and RMT of its rows).
+        client: the id of who writes, or None (RCB and RMB of its rows).
+    """
+
+    def __init__(self, db: apsw.Connection, model: Model, snaptime: int, next_rid: int, client: str | None) -> None:
+        self.db = db
+        self.model = model
+        self.snaptime = snaptime
+        self.now = time_text(snaptime)
+        self.client = client
+        self.next_rid = next_rid
+        self.is_changed = False
+        self.model_before = model
+        self.past = False
+
+    def source(self, table: Table) -> str:
+        """The live rows, so that code written for a View reads in a transaction too."""
+        return table.live
+
+    @property
+    def snapshot(self) -> str:
+        return encode(self.snaptime)
+
+    def changed(self) -> None:
+        """Say that something was written: the transaction will be a snapshot."""
+        self.is_changed = True
+
+    def allocate_rids(self, count: int) -> list[str]:
+        """New RIDs; never handed out again, even if this transaction fails."""
+        return [encode(number) for number in self.allocate_oids(count)]
+
+    def allocate_oids(self, count: int) -> range:
+        """The same as numbers."""
+        first = self.next_rid
+        self.next_rid += count
+        return range(first, self.next_rid)
+
+    def skip_past(self, rid: str) -> None:
+        """Never allocate this RID, which a client chose, nor any below it."""
+        number = decode(rid)
+        if number is not None:
+            self.next_rid = max(self.next_rid, number + 1)
+
+    def change_model(self, model: Model) -> None:
+        """
+        Make `model` the model, in SQLite too.
+
+        Raises:
+            apsw.ConstraintError: stored rows break a constraint that is new.
+        """
+        physical.apply(self.db, self.model, model)
+        self.model = model
+        self.changed()
+
+    def finish(self) -> None:
+        """Record the snapshot and what changed in the model; the caller commits."""
+        self.db.execute("INSERT INTO snapshot VALUES (?, ?)", (self.snaptime, self.client))
+        model_snaptime = self.model_before.snaptime
+        if self.model is not self.model_before:
+            self._store_model()
+            model_snaptime = self.snaptime
+        self.db.execute(
+            "UPDATE state SET model_snaptime = ?, next_rid = ?", (model_snaptime, self.next_rid)
+        )
+
+    def _store_model(self) -> None:
+        before = elements_of(self.model_before) if self.model_before.snaptime else {}
+        after = elements_of(self.model)
+        gone = [oid for oid, element in before.items() if after.get(oid) is not element and after.get(oid) != element]
+        new = [oid for oid, element in after.items() if oid in gone or oid not in before]
+        self.db.executemany(
+            "UPDATE element SET until = ? WHERE oid = ? AND until = ?",
+            [(self.snaptime, oid, _FOREVER) for oid in gone],
+        )
+        self.db.executemany(
+            "INSERT INTO element VALUES (?, ?, ?, ?)",
+            [(oid, self.snaptime, _FOREVER, dump(after[oid])) for oid in new],
+        )
+        self.db.execute("INSERT INTO model_change VALUES (?)", (self.snaptime,))
+
+
+class Catalog:
+    """One catalog's file, open. Safe to share between threads; other processes may have it open too."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Open an existing file; connections are made when they are needed.
+
+        Raises:
+            StorageError: there is no such file, or it is not one of ours.
+        """
+        self.path = path
+        self._idle: list[apsw.Connection] = []
+        self._lock = threading.Lock()
+        self._models: OrderedDict[int, Model] = OrderedDict()
+        self._elements: dict[tuple[int, int], Element] = {}
+        self._closed = False
+        if not path.is_file():
+            raise StorageError(f"There is no catalog at {path}.")
+        with self._connection() as db:
+            generation = db.execute("PRAGMA user_version").get
+            if generation != FORMAT:
+                raise StorageError(f"{path} has format {generation}; this version of deriva-ml reads {FORMAT}.")
+
+    @classmethod
+    def create(cls, path: Path, populate: Callable[[Transaction], None], client: str | None) -> Catalog:
+        """
+        Make a new file with a first snapshot.
+
+        Args:
+            populate: fills it, inside its first transaction.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            _configure(db)
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};" + _TABLES)
+            txn = _start(db, Model(0, {}, {}), client)
+            populate(txn)
+            txn.changed()
+            txn.finish()
+            db.execute("COMMIT")
+        finally:
+            db.close()
+        return cls(path)
+
+    def close(self) -> None:
+        """Close idle connections; views that are open close theirs when they end."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for db in idle:
+            db.close()
+
+    def snaptime(self) -> int:
+        """The newest snapshot, microseconds: what every ETag of the catalog depends on."""
+        with self._connection() as db:
+            return int(db.execute("SELECT snaptime FROM state").get)
+
+    @contextmanager
+    def read(self, snaptime: int | None = None) -> Iterator[View]:
+        """
+        A consistent snapshot.
+
+        Args:
+            snaptime: microseconds; None for the newest. The snapshot at or before it is taken.
+
+        Raises:
+            NoSnapshot: the catalog did not exist yet.
+        """
+        with self._connection() as db:
+            db.execute("BEGIN")
+            try:
+                yield self._view(db, snaptime)
+            finally:
+                db.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self, client: str | None) -> Iterator[Transaction]:
+        """
+        A transaction; see Transaction. Waits for its turn.
+
+        Args:
+            client: the id of who writes, for RCB and RMB.
+
+        Raises:
+            apsw.ConstraintError: also at the end, if `PRAGMA defer_foreign_keys` was used.
+        """
+        with self._turn(), self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                model = self._model(db, db.execute("SELECT model_snaptime FROM state").get)
+                db.execute("SAVEPOINT body")
+                txn = _start(db, model, client)
+            except BaseException:  # an interrupt too must not leave a connection inside a transaction in the pool
+                db.execute("ROLLBACK")
+                raise
+            try:
+                yield txn
+                self._commit(txn)
+            except BaseException:  # whatever happened, nothing of the body may stay
+                _abandon(txn)
+                raise
+
+    def _commit(self, txn: Transaction) -> None:
+        if not txn.is_changed:
+            _abandon(txn)
+            return
+        txn.finish()
+        txn.db.execute("COMMIT")
+
+    def _view(self, db: apsw.Connection, asked: int | None) -> View:
+        newest, model_snaptime = db.execute("SELECT snaptime, model_snaptime FROM state").get
+        if asked is None:
+            return View(db, self._model(db, model_snaptime), newest)
+        snaptime = db.execute("SELECT max(snaptime) FROM snapshot WHERE snaptime <= ?", (asked,)).get
+        if snaptime is None:
+            raise NoSnapshot(f"The catalog did not exist yet at {encode(asked)} ({time_text(asked)}).")
+        model_snaptime = db.execute("SELECT max(snaptime) FROM model_change WHERE snaptime <= ?", (snaptime,)).get
+        return View(db, self._model(db, model_snaptime), snaptime, past=True)
+
+    def _model(self, db: apsw.Connection, snaptime: int) -> Model:
+        """The model as of one of its changes. Elements that did not change are shared between models."""
+        with self._lock:
+            if model := self._models.get(snaptime):
+                self._models.move_to_end(snaptime)
+                return model
+        model = self._load_model(db, snaptime)
+        with self._lock:
+            self._models[snaptime] = model
+            while len(self._models) > _CACHED_MODELS:
+                self._models.popitem(last=False)
+        return model
+
+    def _load_model(self, db: apsw.Connection, snaptime: int) -> Model:
+        versions = db.execute("SELECT oid, since FROM element WHERE since <= ?1 AND until > ?1", (snaptime,)).fetchall()
+        known = self._elements
+        elements: dict[int, Element] = {}
+        for version in versions:
+            element = known.get(version)
+            if element is None:
+                text = db.execute("SELECT document FROM element WHERE oid = ? AND since = ?", version).get
+                element = load(text)
+            elements[version[0]] = element
+        # Only what the newest model uses is kept; dictionaries are replaced, never changed, so no lock is needed.
+        self._elements = {version: elements[version[0]] for version in versions}
+        return model_of(snaptime, elements)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """
+        Writers of all threads and processes queue here, woken in order by the kernel.
+
+        SQLite alone lets them poll with growing pauses, which wastes time and is unfair. The lock goes away with its
+        process, however that ends.
+        """
+        with Path(f"{self.path}-writers").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _connection(self) -> Iterator[apsw.Connection]:
+        with self._lock:
+            db = self._idle.pop() if self._idle else None
+        if db is None:
+            db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+            _configure(db)
+        try:
+            yield db
+        finally:
+            with self._lock:
+                keep = not self._closed and len(self._idle) < _IDLE_CONNECTIONS and not db.in_transaction
+                if keep:
+                    self._idle.append(db)
+            if not keep:
+                db.close()
+
+
+def _configure(db: apsw.Connection) -> None:
+    db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    db.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL")
+
+
+def _start(db: apsw.Connection, model: Model, client: str | None) -> Transaction:
+    """Begin the body of a write: its time is later than every snapshot before."""
+    newest, next_rid = db.execute("SELECT snaptime, next_rid FROM state").get
+    snaptime = max(time.time_ns() // 1000, newest + 1)
+    db.execute("UPDATE state SET snaptime = ?, now = ?, client = ?", (snaptime, time_text(snaptime), client))
+    return Transaction(db, model, snaptime, next_rid, client)
+
+
+def _abandon(txn: Transaction) -> None:
+    """Undo the body but keep the RID counter where it is: no RID is handed out twice."""
+    db = txn.db
+    if not db.in_transaction:  # SQLite itself rolled back, as it does on a full disk
+        return
+    try:
+        db.execute("ROLLBACK TO body")
+        if db.execute("SELECT next_rid FROM state").get != txn.next_rid:
+            db.execute("UPDATE state SET next_rid = ?", (txn.next_rid,))
+            db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
