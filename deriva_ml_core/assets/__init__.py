@@ -1,1 +1,1 @@
-"""TODO."""
+"""Assets: input specs and cache, output staging, upload and download."""

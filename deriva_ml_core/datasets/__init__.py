@@ -1,1 +1,1 @@
-"""TODO."""
+"""Datasets: specs, versions, members, bag export, the bag cache and DatasetBag."""

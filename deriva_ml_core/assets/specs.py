@@ -1,0 +1,148 @@
+"""How a configuration names its input assets: by RID, or by the path of a local file.
+
+The `...Config` classes are what a project stores in its `assets` group. They are plain dataclasses with a `_target_`,
+which is all that Hydra asks of a structured configuration: importing them costs nothing, hydra-zen takes half a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from deriva_ml_core.errors import DerivaMLValidationError
+
+# COMPAT section 4: 1-4 characters, hyphen groups of exactly four, an optional snapshot.
+_RID = re.compile(r"(?P<rid>[A-Z0-9]{1,4}(?:-[A-Z0-9]{4})*)(?:@(?P<snapshot>[A-Z0-9]{1,4}(?:-[A-Z0-9]{4})*))?")
+
+DRY_RUN_RID = "0000"
+
+
+def check_rid(rid: str) -> str:
+    """
+    The RID itself, if it is written as RIDs are.
+
+    Raises:
+        ValueError: it is not; the text names it.
+    """
+    if _RID.fullmatch(rid) is None:
+        msg = f"{rid!r} is not a RID (upper-case letters and digits in groups of four, as in '1-ABCD')"
+        raise ValueError(msg)
+    return rid
+
+
+RID = Annotated[str, AfterValidator(check_rid)]
+
+
+class AssetSpec(BaseModel):
+    """One input asset, by RID; `cache=True` keeps its bytes for later executions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rid: RID
+    cache: bool = False
+
+    def __init__(self, rid: str | None = None, **fields: Any) -> None:
+        super().__init__(**(fields if rid is None else {"rid": rid, **fields}))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_bare_string(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"rid": str(value)}
+        if isinstance(value, Mapping):  # configurations of an older generation carry the role, which is always Input
+            return {name: item for name, item in value.items() if name != "asset_role"}
+        return value
+
+
+class LocalFile(BaseModel):
+    """One input that is a file of this machine: recorded as a File row and linked as Input, never uploaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path
+    cache: bool = False
+
+    def __init__(self, path: str | Path | None = None, **fields: Any) -> None:
+        super().__init__(**(fields if path is None else {"path": path, **fields}))
+
+
+class AssetRID(str):
+    """A RID that remembers what it is for; everywhere else it is the bare string."""
+
+    __slots__ = ("description",)
+    description: str
+
+    def __new__(cls, rid: str, description: str = "") -> AssetRID:
+        """Check the RID; ValueError where it is none."""
+        self = super().__new__(cls, check_rid(rid))
+        self.description = description
+        return self
+
+    @property
+    def rid(self) -> str:
+        """The RID as a plain string."""
+        return str(self)
+
+
+@dataclass
+class AssetSpecConfig:
+    """An AssetSpec in a hydra-zen store."""
+
+    rid: str
+    cache: bool = False
+    _target_: str = field(init=False, repr=False, default="deriva_ml_core.assets.specs.AssetSpec")
+
+
+@dataclass
+class LocalFileConfig:
+    """A LocalFile in a hydra-zen store."""
+
+    path: str
+    cache: bool = False
+    _target_: str = field(init=False, repr=False, default="deriva_ml_core.assets.specs.LocalFile")
+
+
+@dataclass
+class AssetRIDConfig:
+    """A RID with its description in a hydra-zen store."""
+
+    rid: str
+    description: str = ""
+    _target_: str = field(init=False, repr=False, default="deriva_ml_core.assets.specs.AssetRID")
+
+
+def as_input(value: object) -> AssetSpec | LocalFile:
+    """
+    One entry of an `assets` list as what it stands for.
+
+    A bare string is always a RID; a mapping with `path` is a local file, any other an asset.
+
+    Raises:
+        DerivaMLValidationError: it is neither; the text names the entry.
+    """
+    if isinstance(value, AssetSpec | LocalFile):
+        return value
+    if isinstance(value, AssetSpecConfig | LocalFileConfig | AssetRIDConfig):
+        value = {name: item for name, item in vars(value).items() if name not in ("_target_", "description")}
+    try:
+        if isinstance(value, Mapping) and "path" in value:
+            return LocalFile.model_validate(dict(value))
+        return AssetSpec.model_validate(value)
+    except ValueError as err:
+        raise DerivaMLValidationError(f"assets: {describe_invalid(value, err)}") from err
+
+
+def describe_invalid(value: object, error: ValueError) -> str:
+    """One line for a value that a model refused: the value and the first reason, without pydantic's decoration."""
+    reasons = getattr(error, "errors", None)
+    if reasons is None:
+        return f"{value!r}: {error}"
+    first = reasons()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    return f"{value!r}: {where + ': ' if where else ''}{reason}"
