@@ -28,6 +28,7 @@ from pathlib import Path
 
 import apsw
 
+from deriva_ml_core.local_catalog.database import Pool, connect
 from deriva_ml_core.local_catalog.ermrest import physical
 from deriva_ml_core.local_catalog.ermrest.elements import Element, dump, elements_of, load, model_of
 from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode, time_text
@@ -37,8 +38,6 @@ FORMAT = 1
 """PRAGMA user_version of the file; another number means a file of another generation."""
 _APPLICATION_ID = 0x44455249  # "DERI"
 
-_BUSY_TIMEOUT_MS = 120_000
-_IDLE_CONNECTIONS = 4
 _CACHED_MODELS = 8
 _FOREVER = 2**63 - 1
 
@@ -75,12 +74,14 @@ class View:
     Attributes:
         db: a connection inside one read transaction; use it only within the `with`.
         model: the model of that time.
+        today: the newest model: who reads the past needs today's rights too.
         snaptime: the snapshot's time, microseconds; for a past view the snapshot at or before the time asked for.
         past: whether the caller asked for a time, even that of the newest snapshot.
     """
 
     db: apsw.Connection
     model: Model
+    today: Model
     snaptime: int
     past: bool = False
 
@@ -127,6 +128,10 @@ class Transaction:
     def source(self, table: Table) -> str:
         """The live rows, so that code written for a View reads in a transaction too."""
         return table.live
+
+    @property
+    def today(self) -> Model:
+        return self.model
 
     @property
     def snapshot(self) -> str:
@@ -201,14 +206,13 @@ class Catalog:
             StorageError: there is no such file, or it is not one of ours.
         """
         self.path = path
-        self._idle: list[apsw.Connection] = []
+        self._pool = Pool(path, connect)
         self._lock = threading.Lock()
         self._models: OrderedDict[int, Model] = OrderedDict()
         self._elements: dict[tuple[int, int], Element] = {}
-        self._closed = False
         if not path.is_file():
             raise StorageError(f"There is no catalog at {path}.")
-        with self._connection() as db:
+        with self._pool.connection() as db:
             generation = db.execute("PRAGMA user_version").get
             if generation != FORMAT:
                 raise StorageError(f"{path} has format {generation}; this version of deriva-ml reads {FORMAT}.")
@@ -222,10 +226,8 @@ class Catalog:
             populate: fills it, inside its first transaction.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        db = connect(path)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            _configure(db)
             db.execute("BEGIN IMMEDIATE")
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};" + _TABLES)
             txn = _start(db, Model(0, {}, {}), client)
@@ -238,16 +240,12 @@ class Catalog:
         return cls(path)
 
     def close(self) -> None:
-        """Close idle connections; views that are open close theirs when they end."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for db in idle:
-            db.close()
+        """Close every idle connection; a later use opens new ones."""
+        self._pool.close()
 
     def snaptime(self) -> int:
         """The newest snapshot, microseconds: what every ETag of the catalog depends on."""
-        with self._connection() as db:
+        with self._pool.connection() as db:
             return int(db.execute("SELECT snaptime FROM state").get)
 
     @contextmanager
@@ -261,7 +259,7 @@ class Catalog:
         Raises:
             NoSnapshot: the catalog did not exist yet.
         """
-        with self._connection() as db:
+        with self._pool.connection() as db:
             db.execute("BEGIN")
             try:
                 yield self._view(db, snaptime)
@@ -279,7 +277,7 @@ class Catalog:
         Raises:
             apsw.ConstraintError: also at the end, if `PRAGMA defer_foreign_keys` was used.
         """
-        with self._turn(), self._connection() as db:
+        with self._turn(), self._pool.connection() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 model = self._model(db, db.execute("SELECT model_snaptime FROM state").get)
@@ -304,13 +302,14 @@ class Catalog:
 
     def _view(self, db: apsw.Connection, asked: int | None) -> View:
         newest, model_snaptime = db.execute("SELECT snaptime, model_snaptime FROM state").get
+        today = self._model(db, model_snaptime)
         if asked is None:
-            return View(db, self._model(db, model_snaptime), newest)
+            return View(db, today, today, newest)
         snaptime = db.execute("SELECT max(snaptime) FROM snapshot WHERE snaptime <= ?", (asked,)).get
         if snaptime is None:
             raise NoSnapshot(f"The catalog did not exist yet at {encode(asked)} ({time_text(asked)}).")
         model_snaptime = db.execute("SELECT max(snaptime) FROM model_change WHERE snaptime <= ?", (snaptime,)).get
-        return View(db, self._model(db, model_snaptime), snaptime, past=True)
+        return View(db, self._model(db, model_snaptime), today, snaptime, past=True)
 
     def _model(self, db: apsw.Connection, snaptime: int) -> Model:
         """The model as of one of its changes. Elements that did not change are shared between models."""
@@ -350,28 +349,6 @@ class Catalog:
         with Path(f"{self.path}-writers").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-    @contextmanager
-    def _connection(self) -> Iterator[apsw.Connection]:
-        with self._lock:
-            db = self._idle.pop() if self._idle else None
-        if db is None:
-            db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-            _configure(db)
-        try:
-            yield db
-        finally:
-            with self._lock:
-                keep = not self._closed and len(self._idle) < _IDLE_CONNECTIONS and not db.in_transaction
-                if keep:
-                    self._idle.append(db)
-            if not keep:
-                db.close()
-
-
-def _configure(db: apsw.Connection) -> None:
-    db.set_busy_timeout(_BUSY_TIMEOUT_MS)
-    db.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL")
 
 
 def _start(db: apsw.Connection, model: Model, client: str | None) -> Transaction:
