@@ -1,0 +1,160 @@
+"""
+The WSGI application: which service answers, who asks, and how a refusal becomes an answer, in one place.
+
+    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py     /authn  authn.py     anything else: 404 in HTML
+
+A service is an object with `handle(request) -> Response`; it raises `errors.Refusal` for everything that is not 2xx.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from html import escape
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+import apsw
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from .authn import AuthnService, Doorkeeper
+from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
+from .http import Request
+from .root import Root
+from .users import Users
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+_DRAIN_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+
+
+class Service(Protocol):
+    """What answers below one first path segment."""
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request, or raise a Refusal."""
+
+
+class Application:
+    """A Deriva server over one root folder."""
+
+    def __init__(self, root: Root, *, process_token: str | None = None) -> None:
+        """
+        Serve a root.
+
+        Args:
+            process_token: see `authn.Doorkeeper`.
+        """
+        self.root = root
+        self._doorkeeper = Doorkeeper(Users(root.registry), process_token=process_token)
+        self._makers: dict[str, Callable[[], Service]] = {
+            "ermrest": self._ermrest,
+            "hatrac": self._hatrac,
+            "authn": lambda: AuthnService(self._doorkeeper),
+        }
+        self._services: dict[str, Service] = {}
+        self._making = Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        request = Request(environ)
+        response = self.respond(request)
+        _drain(request, response)
+        return response(environ, start_response)
+
+    def respond(self, request: Request) -> Response:
+        """The answer to a request, whatever happens."""
+        try:
+            return self._route(request)
+        except Refusal as refusal:
+            return _refused(request, refusal)
+        except HTTPException as err:  # werkzeug's own: a broken body or header
+            return _refused(request, BadRequest(err.description or ""))
+        except (apsw.Error, OSError) as err:
+            return _refused(request, _storage_refusal(err))
+        except Exception:  # whatever went wrong, the client gets an answer and we get a traceback
+            log.exception("%s %s failed", request.method, request.raw_path)
+            return Response("500 Internal Server Error\nThe embedded catalog failed; its log says how.\n", 500)
+
+    def _route(self, request: Request) -> Response:
+        request.client = self._doorkeeper.identify(request)
+        return self._service(request).handle(request)
+
+    def _service(self, request: Request) -> Service:
+        name = request.raw_path.split("/")[1] if request.raw_path.startswith("/") else ""
+        if name not in self._makers:
+            raise Unrouted(request.raw_path)
+        if name not in self._services:
+            with self._making:
+                self._services.setdefault(name, self._services.get(name) or self._makers[name]())
+        return self._services[name]
+
+    # Services are imported on first use: a process that never asks for one does not pay for it.
+
+    def _ermrest(self) -> Service:
+        from .ermrest.service import ErmrestService  # noqa: PLC0415  see above
+
+        return ErmrestService(self.root)
+
+    def _hatrac(self) -> Service:
+        from .hatrac.service import HatracService  # noqa: PLC0415  see above
+
+        return HatracService(self.root)
+
+
+def _refused(request: Request, refusal: Refusal) -> Response:
+    """A refusal as an answer: plain text, or HTML where the caller asks for it or no service knows the URL."""
+    if isinstance(refusal, NotModified):
+        return Response(status=304, headers=refusal.headers)
+    if request.accepts_html() or isinstance(refusal, Unrouted):
+        body = _HTML.format(title=f"{refusal.status} {refusal.reason}", text=escape(refusal.text))
+        return Response(body, refusal.status, refusal.headers, content_type="text/html")
+    return Response(refusal.text, refusal.status, refusal.headers, content_type="text/plain")
+
+
+_HTML = (
+    "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><pre>{text}</pre></body></html>\n"
+)
+_FULL = {28, 122, 27}  # ENOSPC, EDQUOT, EFBIG
+_READ_ONLY = {30, 13, 1}  # EROFS, EACCES, EPERM
+
+
+def _storage_refusal(err: apsw.Error | OSError) -> Refusal:
+    """What a failing disk or a locked database means to the caller."""
+    number = getattr(err, "errno", None)
+    if isinstance(err, apsw.FullError) or number in _FULL:
+        return StorageFull("Make room on the disk of the root folder.")
+    if isinstance(err, apsw.ReadOnlyError | apsw.PermissionsError) or number in _READ_ONLY:
+        return Forbidden("The root folder is read-only.")
+    if isinstance(err, apsw.BusyError | apsw.LockedError):
+        return Busy(headers={"Retry-After": "1"})
+    if isinstance(err, apsw.CantOpenError | FileNotFoundError):
+        return NotFound("It was removed, or its folder cannot be opened.")
+    log.error("storage failed", exc_info=err)
+    return _StorageFailed(f"The root folder failed: {err}.")
+
+
+class _StorageFailed(Refusal):
+    """A disk or database error without a better word."""
+
+    status = 500
+
+
+def _drain(request: Request, response: Response) -> None:
+    """
+    Read what the service left of the body, in small pieces: the server would read it in one.
+
+    A client that is still sending cannot read our answer; one that goes on for too long is cut off.
+    """
+    left = _DRAIN_BYTES
+    while left > 0:
+        try:
+            piece = request.stream.read(_PIECE_BYTES)
+        except (HTTPException, OSError, ValueError):  # the client is gone, or its body is broken
+            break
+        if not piece:
+            return
+        left -= len(piece)
+    response.headers["Connection"] = "close"

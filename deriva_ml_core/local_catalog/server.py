@@ -1,0 +1,246 @@
+"""
+The two ways to run an embedded catalog: inside a process, and as a command for several people.
+
+    with LocalServer(root_path) as server:          # in process: loopback, an ephemeral port, a random bearer token
+        session.get(server.url + "/ermrest/", headers={"Authorization": f"Bearer {server.token}"})
+
+    serve(root_path, port=8080)                     # until SIGTERM or Ctrl-C
+
+An in-process server belongs to its process: it runs in daemon threads, and a forked child starts its own on first use
+(threads and SQLite connections do not survive a fork).
+"""
+
+import atexit
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from cheroot import wsgi
+
+from .app import Application
+from .errors import RootError
+from .root import Root
+from .users import Users
+
+log = logging.getLogger(__name__)
+LOOPBACK = "127.0.0.1"
+MAX_HEADER_BYTES = 1024 * 1024
+"""Request line and headers together: a path with thousands of filters fits, an endless header does not."""
+
+
+class LocalServer:
+    """
+    An embedded catalog inside this process. Starts on first use of `url`, `start()` or `with`; stops with the process.
+
+    Args:
+        path: the root folder, made if it is missing.
+
+    Raises:
+        RootError: on start, when the folder cannot be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.token = secrets.token_urlsafe(32)
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+        self._process = os.getpid()
+
+    @property
+    def url(self) -> str:
+        """The base URL without a slash at the end, such as `http://127.0.0.1:40123`."""
+        return f"http://{self.netloc}"
+
+    @property
+    def netloc(self) -> str:
+        """Host and port, as deriva's DerivaServer takes them."""
+        return f"{LOOPBACK}:{self._started().port}"
+
+    @property
+    def credential(self) -> dict[str, str]:
+        """What to give to deriva's classes as `credentials`."""
+        return {"bearer-token": self.token}
+
+    def start(self) -> "LocalServer":
+        """Start, unless running."""
+        self._started()
+        return self
+
+    def stop(self) -> None:
+        """Stop, if running; a later use starts again."""
+        self._after_fork()
+        with self._lock:
+            running, self._running = self._running, None
+        if running:
+            running.stop()
+
+    def _started(self) -> "_Running":
+        self._after_fork()
+        with self._lock:
+            if self._running is None:
+                self._running = _Running(self.path, self.token)
+            return self._running
+
+    def _after_fork(self) -> None:
+        if self._process != os.getpid():
+            self._process, self._lock = os.getpid(), threading.Lock()
+            running, self._running = self._running, None
+            if running:
+                running.abandon()
+
+    def __enter__(self) -> "LocalServer":
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+
+class _Running:
+    """A server that listens, in daemon threads."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self._root = Root(path)
+        self._server = _make_server((LOOPBACK, 0), Application(self._root, process_token=token), threads=8)
+        self._failure: BaseException | None = None
+        listening = threading.Event()
+        # All of it in a daemon thread: the server's own threads are daemons only if their maker is one.
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="deriva-ml-catalog", daemon=True)
+        self._thread.start()
+        listening.wait()
+        if self._failure:
+            self._root.close()
+            raise RootError(f"The embedded catalog cannot listen on {LOOPBACK}: {self._failure}.") from self._failure
+        self.port = int(self._server.bind_addr[1])
+        atexit.register(self.stop)
+
+    def _run(self, listening: threading.Event) -> None:
+        try:
+            self._server.prepare()
+        except BaseException as err:  # handed to the thread that waits  # noqa: BLE001
+            self._failure = err
+            return
+        finally:
+            listening.set()
+        self._server.serve()
+
+    def stop(self) -> None:
+        atexit.unregister(self.stop)
+        _stop_server(self._server)
+        self._thread.join(timeout=5)
+        self._root.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's, touching nothing that both share."""
+        atexit.unregister(self.stop)
+        if self._server.socket:
+            self._server.socket.close()
+        self._root.close()
+
+
+class _Server(wsgi.Server):  # type: ignore[misc]  # cheroot ships no types
+    """cheroot, with our limits, logging into logging."""
+
+    max_request_header_size = MAX_HEADER_BYTES
+    version = "deriva-ml-catalog"
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT001, FBT002  cheroot's signature
+        log.log(level, "%s", msg, exc_info=traceback)
+
+
+def _make_server(address: tuple[str, int], app: Application, *, threads: int) -> _Server:
+    # Idle connections cost a file descriptor, no thread, so that clients may keep them for a minute.
+    server = _Server(address, app, numthreads=threads, request_queue_size=128, timeout=60, shutdown_timeout=2)
+    server.keep_alive_conn_limit = 1000
+    return server
+
+
+def _stop_server(server: _Server) -> None:
+    """Stop at once: cheroot's selector looks at its stop flag only when something arrives, or twice a second."""
+    poke = threading.Timer(0.01, _poke, [server.bind_addr])
+    poke.daemon = True
+    poke.start()
+    server.stop()
+
+
+def _poke(address: Any) -> None:
+    with suppress(OSError), socket.create_connection(address[:2], timeout=1):
+        pass
+
+
+def serve(
+    path: str | os.PathLike[str],
+    *,
+    host: str = LOOPBACK,
+    port: int = 0,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """
+    Serve a root folder until SIGTERM or SIGINT.
+
+    Args:
+        port: 0 takes a free one.
+        tls_cert: a PEM file; HTTPS with it and `tls_key`, HTTP without.
+        ready: called with the URL once requests are answered.
+
+    Raises:
+        RootError: the folder cannot be used, the address is taken, or it is not loopback and the root has no user.
+    """
+    with Root(path) as root:
+        if not is_loopback(host) and not Users(root.registry).any():
+            raise RootError(
+                f"Whoever reaches {host} could change everything: add a user first with `deriva-ml-catalog user add NAME`."
+            )
+        server = _make_server((host, port), Application(root), threads=32)
+        if tls_cert and tls_key:
+            server.ssl_adapter = _tls(tls_cert, tls_key)
+        _serve_until_signal(server, "https" if tls_cert else "http", ready)
+
+
+def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], None]) -> None:
+    try:
+        server.prepare()
+    except OSError as err:
+        raise RootError(f"Cannot listen on {server.bind_addr[0]} port {server.bind_addr[1]}: {err}.") from err
+    thread = threading.Thread(target=server.serve, name="deriva-ml-catalog", daemon=True)
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal's signature
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        thread.start()
+        address, port = server.bind_addr[:2]
+        ready(f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}")
+        stop.wait()
+    finally:
+        _stop_server(server)
+        thread.join(timeout=10)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _tls(cert: Path, key: Path) -> Any:
+    from .tls import LazyHandshake  # noqa: PLC0415  ssl costs memory that an in-process catalog does not need
+
+    return LazyHandshake(cert, key)
