@@ -177,9 +177,8 @@ def require_foreign_keys(view: Snapshot, client: Client, table: Table, right: st
 
 def require_catalog(view: Snapshot, client: Client, right: str) -> None:
     """Refuse unless the client has owner, create or enumerate on the catalog, then and today."""
-    for model in dict.fromkeys([id(view.model), id(view.today)]):
-        chosen = view.model if model == id(view.model) else view.today
-        _refuse(Access(chosen, client).catalog(right), client, f"{right} on the catalog")
+    for model in (view.model, view.today) if view.past else (view.model,):
+        _refuse(Access(model, client).catalog(right), client, f"{right} on the catalog")
 
 
 def require_schema(view: Snapshot, client: Client, schema: Schema, right: str) -> None:

@@ -25,7 +25,8 @@ def elements_of(model: Model) -> dict[int, Element]:
 
 def model_of(snaptime: int, elements: dict[int, Element]) -> Model:
     """The model that consists of these elements; tables and schemas in the order of their making."""
-    annotations, acls = {}, {}
+    annotations: dict[str, Any] = {}
+    acls: dict[str, Any] = {}
     schemas: dict[int, Schema] = {}
     tables: dict[int, Table] = {}
     for oid, element in sorted(elements.items()):

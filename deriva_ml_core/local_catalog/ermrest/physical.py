@@ -110,9 +110,7 @@ def _retire(db: apsw.Connection, table: Table) -> None:
 def _create_text(table: Table, model: Model) -> str:
     """CREATE TABLE with every slot in its physical order and the constraints of today's columns."""
     today = {column.slot: column for column in table.columns}
-    defaulted = {
-        oid for f in table.foreign_keys if "SET DEFAULT" in (f.on_delete, f.on_update) for oid in f.columns
-    }
+    defaulted = {oid for f in table.foreign_keys if "SET DEFAULT" in (f.on_delete, f.on_update) for oid in f.columns}
     parts = [_column_text(slot, affinity, today.get(slot), defaulted) for slot, affinity in table.physical]
     parts += [_foreign_key_text(table, fkey, model) for fkey in table.foreign_keys]
     return f"CREATE TABLE {table.live} ({', '.join(parts)})"
@@ -164,10 +162,7 @@ def _create_triggers(db: apsw.Connection, table: Table) -> None:
     slots = ", ".join(f"c{slot}" for slot, _ in table.physical)
     olds = ", ".join(f"OLD.c{slot}" for slot, _ in table.physical)
     rid, rmt, rmb = (table.by_name[name].sql for name in ("RID", "RMT", "RMB"))
-    keep = (
-        f"INSERT INTO {table.history} (until, {slots})"
-        f" SELECT now, {olds} FROM state WHERE OLD.{rmt} < now"
-    )
+    keep = f"INSERT INTO {table.history} (until, {slots}) SELECT now, {olds} FROM state WHERE OLD.{rmt} < now"
     touch = (
         f"UPDATE {table.live} SET {rmt} = (SELECT now FROM state), {rmb} = (SELECT client FROM state)"
         f" WHERE {rid} = NEW.{rid} AND {rmt} < (SELECT now FROM state)"

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -112,11 +113,15 @@ class Transaction:
         model: the newest model; `change_model` replaces it.
         snaptime, now: the transaction's time, as microseconds and as stored timestamptz (RCT and RMT of its rows).
         client: the id of who writes, or None (RCB and RMB of its rows).
+        newest: the snapshot before this one, microseconds.
     """
 
-    def __init__(self, db: apsw.Connection, model: Model, snaptime: int, next_rid: int, client: str | None) -> None:
+    def __init__(
+        self, db: apsw.Connection, model: Model, newest: int, snaptime: int, next_rid: int, client: str | None
+    ) -> None:
         self.db = db
         self.model = model
+        self.newest = newest
         self.snaptime = snaptime
         self.now = time_text(snaptime)
         self.client = client
@@ -175,9 +180,7 @@ class Transaction:
         if self.model is not self.model_before:
             self._store_model()
             model_snaptime = self.snaptime
-        self.db.execute(
-            "UPDATE state SET model_snaptime = ?, next_rid = ?", (model_snaptime, self.next_rid)
-        )
+        self.db.execute("UPDATE state SET model_snaptime = ?, next_rid = ?", (model_snaptime, self.next_rid))
 
     def _store_model(self) -> None:
         before = elements_of(self.model_before) if self.model_before.snaptime else {}
@@ -325,17 +328,20 @@ class Catalog:
         return model
 
     def _load_model(self, db: apsw.Connection, snaptime: int) -> Model:
-        versions = db.execute("SELECT oid, since FROM element WHERE since <= ?1 AND until > ?1", (snaptime,)).fetchall()
+        versions: list[tuple[Any, ...]] = db.execute(
+            "SELECT oid, since FROM element WHERE since <= ?1 AND until > ?1", (snaptime,)
+        ).fetchall()
         known = self._elements
         elements: dict[int, Element] = {}
-        for version in versions:
-            element = known.get(version)
+        used: dict[tuple[int, int], Element] = {}
+        for oid, since in versions:
+            element = known.get((oid, since))
             if element is None:
-                text = db.execute("SELECT document FROM element WHERE oid = ? AND since = ?", version).get
+                text = db.execute("SELECT document FROM element WHERE oid = ? AND since = ?", (oid, since)).get
                 element = load(text)
-            elements[version[0]] = element
-        # Only what the newest model uses is kept; dictionaries are replaced, never changed, so no lock is needed.
-        self._elements = {version: elements[version[0]] for version in versions}
+            elements[oid] = used[oid, since] = element
+        # Only what this model uses is kept; dictionaries are replaced, never changed, so no lock is needed.
+        self._elements = used
         return model_of(snaptime, elements)
 
     @contextmanager
@@ -356,7 +362,7 @@ def _start(db: apsw.Connection, model: Model, client: str | None) -> Transaction
     newest, next_rid = db.execute("SELECT snaptime, next_rid FROM state").get
     snaptime = max(time.time_ns() // 1000, newest + 1)
     db.execute("UPDATE state SET snaptime = ?, now = ?, client = ?", (snaptime, time_text(snaptime), client))
-    return Transaction(db, model, snaptime, next_rid, client)
+    return Transaction(db, model, newest, snaptime, next_rid, client)
 
 
 def _abandon(txn: Transaction) -> None:
