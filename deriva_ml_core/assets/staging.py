@@ -1,0 +1,280 @@
+"""Staging: the outputs of one execution on disk, from the moment a model names one until it is in the catalog.
+
+    <execution folder>/assets/<Table>/<file>    the files
+    <execution folder>/assets.jsonl             what they are (see ledger.py)
+
+Whatever can be wrong with an output is said here, when it is named, not hours later at upload.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.assets.ledger import AssetLedger, StagedAsset
+from deriva_ml_core.assets.names import check_file_name, check_relative_path, shown
+from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.tables import AssetTables
+from deriva_ml_core.errors import DerivaMLValidationError, WorkingFolderError
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One file to upload, with the registered output that it belongs to (a folder has many)."""
+
+    asset: StagedAsset
+    path: Path
+
+
+class Staging:
+    """
+    The outputs of one execution.
+
+    Args:
+        folder: the execution's folder; made when the first output is registered.
+        session: the catalog whose tables and terms outputs are checked against. Nothing is asked of it before the
+            first registration; None reads what is staged and registers nothing.
+    """
+
+    def __init__(self, folder: Path, session: CatalogSession | None = None) -> None:
+        self.folder = folder
+        self._tables = None if session is None else AssetTables(session)
+        self.ledger = AssetLedger(folder / "assets.jsonl")
+
+    @property
+    def assets_folder(self) -> Path:
+        """Below it, one folder for each asset table."""
+        return self.folder / "assets"
+
+    def register(  # noqa: PLR0917  # the signature of asset_file_path, which projects call by position
+        self,
+        asset_name: str,
+        file_name: str | Path,
+        asset_types: str | Iterable[str] | None = None,
+        copy_file: bool = False,
+        rename_file: str | None = None,
+        metadata: Mapping[str, Any] | object | None = None,
+        description: str | None = None,
+        **columns: Any,
+    ) -> AssetFilePath:
+        """
+        Name one output; the place that is returned is where its bytes are, or are to be written.
+
+        Args:
+            asset_name: the asset table ("Table" or "schema:Table").
+            file_name: an existing file or folder, anywhere: it is linked (or copied) into the execution's folder; or
+                the name of a new one, which may have sub-folders. A name that ends in "/" makes a new folder, whose
+                files, also those that appear later, are all outputs.
+            asset_types: terms of Asset_Type; omitted, the table's name where it is a term; an empty list, none.
+            copy_file: copy an existing file, so that later changes of the original are not seen.
+            rename_file: the name in the catalog and on disk, where it is to differ.
+            metadata: values of the table's own columns: a mapping, or an object with `model_dump`.
+            description: text of the asset's Description.
+            columns: more values of the table's own columns.
+
+        Raises:
+            DerivaMLTableNotFound, DerivaMLTableTypeError: no such asset table.
+            DerivaMLInvalidTerm: an asset type is not a term.
+            DerivaMLValidationError: a column is unknown, missing or does not fit; the name is not possible or taken.
+            WorkingFolderError: the folder can't be written.
+        """
+        tables = self._checking_tables()
+        table = tables.find(asset_name)
+        values = tables.check_columns(table, {**_as_mapping(metadata), **columns})
+        types = tables.check_types(table, asset_types)
+        source = _existing(file_name)
+        relative = _relative_name(file_name, source, rename_file)
+        directory = source.is_dir() if source else str(file_name).endswith("/")
+        asset = StagedAsset(
+            key=f"{tables.folder(table)}/{relative}",
+            schema=table.schema,
+            table=table.name,
+            file_name=relative.name,
+            asset_types=types,
+            columns=values,
+            description=description,
+            source=str(source) if source else None,
+            directory=directory,
+        )
+        self._refuse_other(asset)
+        with _folder_errors(self.folder):
+            self._place(asset, copy=copy_file)
+        self.ledger.put(self._keeping_store_facts(asset))
+        return self._path_of(asset)
+
+    def files(self) -> Iterator[StagedFile]:
+        """Every registered file, folders opened; registered files that were never written are not among them."""
+        for asset in self.ledger:
+            path = self.path(asset)
+            if asset.directory:
+                yield from self._files_below(asset, path)
+            elif path.is_file() and not self._covered(asset):
+                yield StagedFile(asset, path)
+
+    def missing(self) -> list[StagedAsset]:
+        """Registered outputs that were never written (or a link whose original is gone)."""
+        return [asset for asset in self.ledger if not self.path(asset).exists() and asset.status != "uploaded"]
+
+    def unregistered(self) -> list[Path]:
+        """Files in the assets folder that no one registered: they are not uploaded."""
+        known = {staged.path for staged in self.files()}
+        return sorted(p for p in self.assets_folder.rglob("*") if p.is_file() and p not in known)
+
+    def pending(self) -> list[StagedFile]:
+        """Files that are not in the catalog as they now are on disk."""
+        return [staged for staged in self.files() if not is_uploaded(staged)]
+
+    def path(self, asset: StagedAsset) -> Path:
+        """Where this output is."""
+        return self.assets_folder / asset.key
+
+    # --- how a registration is made -----------------------------------------------------------------------------
+
+    def _checking_tables(self) -> AssetTables:
+        if self._tables is None:
+            raise DerivaMLValidationError("these outputs were opened to be read: no catalog to check a new one against")
+        return self._tables
+
+    def _refuse_other(self, asset: StagedAsset) -> None:
+        """The same name again is the same output again; another file under a name that is taken would be lost."""
+        old = self.ledger.get(asset.key)
+        if old is None or (old.source == asset.source and old.directory == asset.directory):
+            return
+        what = f"the file {old.source}" if old.source else "a new file"
+        raise DerivaMLValidationError(
+            f"output {asset.key} is already registered for {what}: give this one another name with rename_file="
+        )
+
+    def _place(self, asset: StagedAsset, *, copy: bool) -> None:
+        target = self.path(asset)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if asset.source is None:
+            if asset.directory:
+                target.mkdir(exist_ok=True)
+            return
+        source = Path(asset.source)
+        if target.exists() and target.samefile(source) and not copy:
+            return
+        if copy:
+            _copy(source, target)
+        else:
+            _link(source, target)
+
+    def _keeping_store_facts(self, asset: StagedAsset) -> StagedAsset:
+        old = self.ledger.get(asset.key)
+        if old is None:
+            return asset
+        return replace(
+            asset, stored_url=old.stored_url, md5=old.md5, size_bytes=old.size_bytes, mtime_ns=old.mtime_ns, rid=None
+        )
+
+    def _path_of(self, asset: StagedAsset) -> AssetFilePath:
+        return AssetFilePath.of(
+            self.path(asset),
+            asset_table=asset.table,
+            file_name=asset.file_name,
+            asset_metadata=asset.columns,
+            asset_types=asset.asset_types,
+            asset_rid=asset.rid,
+            on_change=lambda _path, values, types: self._change(asset.key, values, types),
+        )
+
+    def _change(self, key: str, values: Mapping[str, Any], types: tuple[str, ...]) -> None:
+        tables, asset = self._checking_tables(), self.ledger.get(key)
+        if asset is None:
+            raise DerivaMLValidationError(f"output {key} is not registered")
+        table = tables.find(f"{asset.schema}:{asset.table}")
+        self.ledger.update(
+            key, columns=tables.check_columns(table, values), asset_types=tables.check_types(table, types)
+        )
+
+    # --- folders ------------------------------------------------------------------------------------------------
+
+    def _files_below(self, folder: StagedAsset, path: Path) -> Iterator[StagedFile]:
+        for file in sorted(path.rglob("*")):
+            if not file.is_file():
+                continue
+            key = f"{folder.key}/{file.relative_to(path).as_posix()}"
+            own = self.ledger.get(key) or replace(
+                folder, key=key, file_name=file.name, directory=False, source=None, status="pending", rid=None
+            )
+            yield StagedFile(own, file)
+
+    def _covered(self, asset: StagedAsset) -> bool:
+        """Whether a registered folder already yields this file."""
+        parents = (self.ledger.get(str(parent)) for parent in PurePosixPath(asset.key).parents)
+        return any(parent is not None and parent.directory for parent in parents)
+
+
+def is_uploaded(staged: StagedFile) -> bool:
+    """Whether the catalog has this file as it is on disk now: changed since, it is an output again."""
+    asset, stat = staged.asset, staged.path.stat()
+    same = (asset.size_bytes, asset.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    return asset.status == "uploaded" and same
+
+
+def _existing(file_name: str | Path) -> Path | None:
+    """
+    The user's own file or folder of this name, absolute; None for a new output.
+
+    A bare name that happens to exist in the current folder is that file: projects write there and register then.
+    """
+    try:
+        path = Path(file_name).expanduser()
+        return Path(os.path.abspath(path)) if path.exists() else None  # noqa: PTH100  # a link keeps its own name
+    except (OSError, ValueError, RuntimeError):  # too long a name, a NUL, no such home: not an existing file
+        return None
+
+
+def _relative_name(file_name: str | Path, source: Path | None, rename_file: str | None) -> PurePosixPath:
+    if rename_file is not None:
+        return check_relative_path(str(rename_file))
+    if source is not None:
+        return PurePosixPath(check_file_name(source.name))
+    return check_relative_path(str(file_name))
+
+
+def _as_mapping(metadata: Mapping[str, Any] | object | None) -> Mapping[str, Any]:
+    if metadata is None or isinstance(metadata, Mapping):
+        return metadata or {}
+    dump = getattr(metadata, "model_dump", None)
+    if not callable(dump):
+        raise DerivaMLValidationError(f"metadata={shown(str(metadata))}: give a mapping of columns to values")
+    values: Mapping[str, Any] = dump(exclude_none=True)
+    return values
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Beside, then renamed: a copy that is cut short is never taken for the file."""
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        return
+    beside = target.with_name(f".{target.name[:200]}.part")
+    shutil.copyfile(source, beside)
+    beside.replace(target)
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.is_symlink():
+        target.unlink()
+    target.symlink_to(source, target_is_directory=source.is_dir())
+
+
+@contextmanager
+def _folder_errors(folder: Path) -> Iterator[None]:
+    """A folder that can't be written is the user's to know about, in one line."""
+    try:
+        yield
+    except OSError as err:
+        raise WorkingFolderError(f"can't stage an output in {folder}: {err.strerror or err} ({err.filename})") from err

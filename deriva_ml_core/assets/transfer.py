@@ -1,0 +1,52 @@
+"""Many small jobs in a few threads: bounded, in order of arrival, and stopped together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+from deriva_ml_core.errors import DerivaMLException
+
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[Job, Answer]):
+    """A job that is over: its answer, or the error that it ended with."""
+
+    job: Job
+    answer: Answer | None
+    error: DerivaMLException | None
+
+
+def in_parallel(jobs: Iterable[Job], work: Callable[[Job], Answer], *, workers: int) -> Iterator[Outcome[Job, Answer]]:
+    """
+    Outcomes as they come, not in the order of `jobs`; at most 4 * `workers` jobs are taken ahead.
+
+    A job that ends with one of our errors is an outcome, the others go on. Any other exception (Ctrl-C among them)
+    stops all: jobs that have not begun are dropped, those that have are waited for.
+    """
+    waiting = iter(jobs)
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="deriva-ml-transfer")
+    running: dict[Future[Answer], Job] = {}
+    try:
+        while True:
+            running.update({pool.submit(work, job): job for job in islice(waiting, 4 * workers - len(running))})
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield _outcome(running.pop(future), future)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(job: Job, future: Future[Answer]) -> Outcome[Job, Answer]:
+    try:
+        return Outcome(job, future.result(), None)
+    except DerivaMLException as err:
+        return Outcome(job, None, err)
