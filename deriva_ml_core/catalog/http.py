@@ -1,0 +1,229 @@
+"""
+The HTTP client below every session: one pool of connections, bounded repeats, time-outs, one place for errors.
+
+It is urllib3 (which deriva's own client stands on too): safe in threads, streaming both ways. deriva's client is
+loaded only for those who ask for it: its import costs as much as a Hydra start (docs/why/catalog-client.md).
+
+What may be repeated: a request that never left (no connection) always; GET, HEAD, PUT, which say the same when said
+twice, also after a lost answer, 429 and 5xx; POST and DELETE only after 429 and 503, by which a server says that it
+did nothing. A POST whose answer was lost is not repeated: its rows may or may not be there, and the error says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+from urllib3.response import BaseHTTPResponse
+
+from deriva_ml_core.errors import (
+    CatalogError,
+    CatalogUnreachable,
+    DerivaMLAuthenticationError,
+    DerivaMLException,
+    DerivaMLNotFoundError,
+)
+
+Credential = Mapping[str, str]
+Body = bytes | str | IO[bytes]
+
+_REFUSED_UNDONE = frozenset({429, 503})
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait and how often to ask again; seconds."""
+
+    connect_timeout_s: float = 6.0
+    read_timeout_s: float = 120.0
+    connect_repeats: int = 3
+    answer_repeats: int = 4
+    backoff_s: float = 0.5
+    backoff_max_s: float = 20.0
+
+
+class HttpClient:
+    """
+    Requests to one Deriva server. Safe to use from several threads.
+
+    Args:
+        base_url: scheme://host[:port]; plain http only to this machine.
+        credential: deriva's form: {"bearer-token": ...} or {"cookie": "name=value"}; None for an anonymous client.
+        hostname: how the user calls the server, for messages.
+        pool_size: connections kept open at most.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credential: Credential | None = None,
+        hostname: str | None = None,
+        patience: Patience | None = None,
+        pool_size: int = 16,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        parts = urlsplit(self.base_url)
+        self.hostname = hostname or parts.netloc
+        self.has_login = bool(credential)
+        self._require_safe(parts.scheme, parts.hostname or "")
+        self._headers = {**_login_header(credential or {}), "deriva-client-context": '{"cid":"deriva-ml"}'}
+        self._patience = patience or Patience()
+        self._pool = _pool(parts.scheme, parts.hostname or "", pool_size)
+        self.requests_sent = 0
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+        accept: Iterable[int] = (),
+    ) -> BaseHTTPResponse:
+        """
+        One request; its answer's status is 2xx or one of `accept`.
+
+        Args:
+            path: starts with "/", already escaped.
+            body: bytes, text, or an open seekable binary file.
+            stream: leave the answer's body unread; the caller reads it and calls `release_conn`.
+
+        Raises:
+            CatalogUnreachable: no answer; CatalogError: another status; DerivaMLAuthenticationError: 401 and 403.
+        """
+        self.requests_sent += 1
+        try:
+            answer = self._pool.request(
+                method,
+                self.base_url + path,
+                body=body,
+                headers={**self._headers, **(headers or {})},
+                retries=self._retries(method),
+                timeout=urllib3.Timeout(connect=self._patience.connect_timeout_s, read=self._patience.read_timeout_s),
+                preload_content=not stream,
+            )
+        except HTTPError as err:
+            raise self._no_answer(method, path, err) from err
+        if 200 <= answer.status < 300 or answer.status in set(accept):
+            return answer
+        raise self._refused(method, path, answer)
+
+    def close(self) -> None:
+        """Close every connection; a later request opens a new one."""
+        self._pool.clear()
+
+    # --- inside ---
+
+    def _require_safe(self, scheme: str, host: str) -> None:
+        """A login must not travel in clear text to another machine."""
+        if scheme not in ("http", "https") or (scheme == "http" and host not in _LOOPBACK):
+            raise DerivaMLException(f"refusing to talk to {self.base_url}: use https:// for another machine")
+
+    def _retries(self, method: str) -> urllib3.Retry:
+        says_the_same = method in ("GET", "HEAD", "PUT")
+        return urllib3.Retry(
+            total=None,
+            connect=self._patience.connect_repeats,
+            read=self._patience.answer_repeats if says_the_same else 0,
+            status=self._patience.answer_repeats,
+            other=0,
+            redirect=5 if says_the_same else 0,
+            allowed_methods=None,
+            status_forcelist=_TRANSIENT if says_the_same else _REFUSED_UNDONE,
+            backoff_factor=self._patience.backoff_s,
+            backoff_max=self._patience.backoff_max_s,
+            backoff_jitter=0.2,
+            raise_on_status=False,
+            raise_on_redirect=False,
+        )
+
+    def _no_answer(self, method: str, path: str, err: HTTPError) -> DerivaMLException:
+        cause = err.reason if isinstance(err, MaxRetryError) and err.reason else err
+        url = self.base_url + path
+        if isinstance(cause, NameResolutionError):
+            return DerivaMLNotFoundError(f"no host is called '{self.hostname}' (or this machine has no network)")
+        if isinstance(cause, SSLError):
+            return CatalogUnreachable(f"{self.hostname} has no certificate that this machine trusts: {cause}", url=url)
+        if isinstance(cause, NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+            return CatalogUnreachable(f"{self.hostname} does not answer: {_plain(str(cause))}", url=url)
+        doubt = "" if method in ("GET", "HEAD") else "; what it asked for may or may not have been done"
+        return CatalogUnreachable(f"{self.hostname} gave no answer to {method} {_short(path)}{doubt}", url=url)
+
+    def _refused(self, method: str, path: str, answer: BaseHTTPResponse) -> DerivaMLException:
+        text = _reason(answer)
+        answer.release_conn()
+        if answer.status == 401:
+            return DerivaMLAuthenticationError(self.login_advice())
+        if answer.status == 403:
+            return DerivaMLAuthenticationError(
+                f"{self.hostname} does not allow you to {method} {_short(path)}: {text or 'no right'}"
+            )
+        return CatalogError(
+            f"{self.hostname} refused {method} {_short(path)}: {answer.status} {text}".rstrip(),
+            url=self.base_url + path,
+            status=answer.status,
+        )
+
+    def login_advice(self) -> str:
+        """The one line for someone whose login is missing or no longer accepted."""
+        fault = f"{self.hostname} no longer accepts your login" if self.has_login else f"no login for {self.hostname}"
+        return f"{fault}: type `deriva-globus-auth-utils login --host {self.hostname}` and try again"
+
+
+def json_body(document: Any) -> bytes:
+    """A JSON document as the bytes of a request."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _login_header(credential: Credential) -> dict[str, str]:
+    if "bearer-token" in credential:
+        return {"Authorization": f"Bearer {credential['bearer-token']}"}
+    return {"Cookie": credential["cookie"]} if "cookie" in credential else {}
+
+
+def _pool(scheme: str, host: str, size: int) -> urllib3.PoolManager:
+    """Connections that honour the machine's proxy and certificate settings, as requests does."""
+    if scheme == "http":
+        return urllib3.PoolManager(maxsize=size)
+    import urllib.request
+
+    import certifi
+
+    ca_certs = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    proxy = urllib.request.getproxies().get("https")
+    if proxy and not urllib.request.proxy_bypass(host):
+        return urllib3.ProxyManager(proxy, maxsize=size, ca_certs=ca_certs)
+    return urllib3.PoolManager(maxsize=size, ca_certs=ca_certs)
+
+
+def _reason(answer: BaseHTTPResponse) -> str:
+    """The server's words, as one line."""
+    text = answer.read(2000) if not answer.closed and not answer.data else answer.data[:2000]
+    return _plain(text.decode(errors="replace"))
+
+
+def _plain(text: str) -> str:
+    without_tags = re.sub(r"<[^>]*>", " ", text)
+    words = " ".join(without_tags.split())
+    return words if len(words) <= 400 else words[:400] + "…"
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 120 else path[:100] + "…"
