@@ -46,5 +46,4 @@ ANONYMOUS = Client()
 
 def user_client(name: str, *, admin: bool) -> Client:
     """The identity of a user of a root folder."""
-    identity = f"local:{name}"
-    return Client(identity, name, (identity,), admin)
+    return Client(name, name, (name,), admin)

@@ -126,6 +126,13 @@ def text_response(text: str, status: int = 200, content_type: str = "text/plain"
     return Response(text.encode(), status=status, content_type=content_type)
 
 
+def no_content() -> Response:
+    """204: done, nothing to say."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
 def make_etag(*parts: object) -> str:
     """A strong entity tag, quoted, that changes whenever one of the parts does."""
     return f'"{sha256(repr(parts).encode()).hexdigest()[:27]}"'

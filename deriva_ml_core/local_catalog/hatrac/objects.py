@@ -1,0 +1,344 @@
+"""
+Namespaces, objects and versions: GET, PUT, DELETE and rename.
+
+Source: Hatrac docs/REST-API.md, "Nested Namespace Resources", "Object Resources", "Object Version Resources"; what was
+observed beyond it: NOTES.md "Hatrac".
+"""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+import apsw
+from werkzeug.wrappers import Response
+
+from ..errors import BadRequest, Conflict, Forbidden, NotFound, Refusal
+from ..http import Request, check_preconditions, no_content
+from . import directory, metadata, ranges
+from .directory import Name, Version
+from .metadata import Metadata
+from .names import PREFIX, Target, basename, canonical, url
+from .resources import (
+    Found,
+    Resources,
+    bind,
+    check_bindable,
+    created,
+    find_name,
+    find_object,
+    find_version,
+    listing,
+    owners,
+)
+from .rights import may, require
+from .store import Incoming, send
+
+NAMESPACE_TYPE = "application/x-hatrac-namespace"
+MAX_FORWARDS = 100
+
+
+class Objects:
+    """Handlers of names and versions without a sub-resource, and of ;versions."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._registry = resources.registry
+        self._store = resources.store
+
+    # Reading
+
+    def get(self, request: Request, target: Target) -> Response:
+        """A namespace's children, or content."""
+        with self._registry.reading() as db:
+            found = find_version(db, target) if target.version else find_name(db, target.path)
+            if found.name.is_namespace:
+                require(request.client, "read", found.lineage)
+                return listing(request, [url(path) for path in directory.children(db, found.name)])
+            found = _followed(db, find_version(db, target))
+        version = _version(found)
+        require(request.client, "read", found.lineage, version)
+        check_preconditions(request, version.etag)
+        return self._content(request, found.name, version)
+
+    def list_versions(self, request: Request, target: Target) -> Response:
+        """An object's versions, newest first."""
+        with self._registry.reading() as db:
+            found = find_object(db, target.path)
+            require(request.client, "read", found.lineage)
+            versions = directory.versions(db, found.name)
+        return listing(request, [url(target.path, version.version) for version in versions])
+
+    def _content(self, request: Request, name: Name, version: Version) -> Response:
+        size = version.size_bytes
+        part = ranges.requested(request.headers.get("Range"), size) if _range_applies(request, version) else None
+        start, length = part or (0, size)
+        try:
+            body = send(self._store.open(version.sha256), start, length) if request.method == "GET" else ()
+        except FileNotFoundError as err:
+            raise NotFound(f"{url(name.path, version.version)} was deleted just now.") from err
+        response = Response(
+            body,
+            206 if part else 200,
+            content_type=version.metadata.get(metadata.TYPE, metadata.DEFAULT_TYPE),
+            direct_passthrough=True,
+        )
+        response.headers.update(_content_headers(name, version))
+        response.headers["Content-Length"] = str(length)
+        if part:
+            response.headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
+        else:
+            response.headers.update(_checksum_headers(version.metadata))
+        if request.method == "HEAD":
+            response.headers["Accept-Ranges"] = "bytes"
+        return response
+
+    # Writing
+
+    def put(self, request: Request, target: Target) -> Response:
+        """
+        Make a namespace, or a version of an object, making the object if it is not there.
+
+        A name whose first content is refused is bound all the same (observed: "checksum-wrong").
+        """
+        plan = self._plan(request, target.path)
+        if plan.namespace:
+            return self._put_namespace(request, target.path, plan)
+        try:
+            return self._put_content(request, target.path, plan)
+        except Refusal:
+            if plan.new and not plan.guarded:
+                with self._registry.writing() as db:
+                    _object_or_new(db, request, target.path, plan)
+            raise
+
+    def _plan(self, request: Request, path: str) -> "_Plan":
+        """Refuse early what would be refused after the body has come."""
+        with self._registry.reading() as db:
+            lineage = directory.lineage(db, path)
+            bound = lineage[-1].path == path and not lineage[-1].deleted
+            version = directory.current(db, lineage[-1]) if bound else None
+        wants_namespace = request.content_kind == NAMESPACE_TYPE
+        parents = parents_wanted(request)
+        if bound and lineage[-1].is_namespace:
+            raise Conflict(f"{url(path)} is a namespace already.")
+        if bound:
+            require(request.client, "update", lineage)
+        else:
+            check_bindable(lineage, path, request.client, parents=parents)
+        check_preconditions(request, version.etag if version else None)
+        return _Plan(new=not bound, namespace=wants_namespace and not bound, parents=parents, guarded=_guarded(request))
+
+    def _put_namespace(self, request: Request, path: str, plan: "_Plan") -> Response:
+        with self._registry.writing() as db:
+            bind(db, path, request.client, parents=plan.parents, namespace=True)
+        return created(request, url(path))
+
+    def _put_content(self, request: Request, path: str, plan: "_Plan") -> Response:
+        described = metadata.from_mapping({field: request.headers.get(field) for field in metadata.FIELDS})
+        size = request.content_length
+        if size is None and not request.environ.get("wsgi.input_terminated"):
+            size = 0
+        with self._store.receive(request.stream, size, md5=metadata.MD5 in described) as incoming:
+            _check_sums(described, incoming)
+            version = self._add(request, path, plan, incoming, described)
+        return created(request, url(path, version))
+
+    def _add(self, request: Request, path: str, plan: "_Plan", incoming: Incoming, described: Metadata) -> str:
+        self._store.keep(incoming.path, incoming.sha256)
+        with self._registry.writing() as db:
+            found = _object_or_new(db, request, path, plan)
+            version = directory.current(db, found.name)
+            check_preconditions(request, version.etag if version else None)
+            if not self._store.is_kept(incoming.sha256):  # its last version was deleted in between
+                self._store.keep(incoming.path, incoming.sha256)
+            return directory.add_version(
+                db,
+                found.name,
+                sha256=incoming.sha256,
+                size_bytes=incoming.size_bytes,
+                metadata=described,
+                acls={"owner": owners(request.client)},
+            )
+
+    def delete(self, request: Request, target: Target) -> Response:
+        """Delete a version, an object with its versions, or a namespace with everything in it."""
+        if not target.path:
+            raise Forbidden("The root namespace cannot be deleted.")
+        with self._registry.writing() as db:
+            hashes, jobs = _delete_version(db, request, target) if target.version else _delete_name(db, request, target)
+        self._resources.discard(hashes, jobs)
+        return no_content()
+
+    def post(self, request: Request, target: Target) -> Response:
+        """Commands on a name; there is one, rename_from."""
+        command = _rename_command(request)
+        with self._registry.writing() as db:
+            source = _rename_source(db, request, command)
+            made = _rename(db, request, source, target.path, command)
+        return created(request, *(url(target.path, version) for version in made))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a PUT will do: on a new name or not, making parents or not."""
+
+    new: bool
+    namespace: bool
+    parents: bool
+    guarded: bool
+
+
+def _guarded(request: Request) -> bool:
+    return "If-Match" in request.headers
+
+
+def parents_wanted(request: Request) -> bool:
+    """Whether the request asks for missing namespaces to be made."""
+    return parse_qs(request.raw_query).get("parents", [""])[-1].lower() == "true"
+
+
+def _version(found: Found) -> Version:
+    if found.version is None:
+        raise NotFound(f"There is no version of {found.name.url}.")
+    return found.version
+
+
+def _followed(db: apsw.Connection, found: Found) -> Found:
+    """What a renamed version stands for now."""
+    for _ in range(MAX_FORWARDS):
+        version = _version(found)
+        if version.forward is None:
+            return found
+        path, _, identifier = version.forward.rpartition(":")
+        found = find_version(db, Target(path, identifier))
+    raise Conflict(f"{found.name.url} was renamed in a circle.")
+
+
+def _range_applies(request: Request, version: Version) -> bool:
+    """If-Range: the range counts only while the content is the one that the caller knows (RFC 9110, 13.1.5)."""
+    condition = request.headers.get("If-Range")
+    return request.method == "GET" and (condition is None or condition.strip() == version.etag)
+
+
+def _content_headers(name: Name, version: Version) -> dict[str, str]:
+    disposition = version.metadata.get(metadata.DISPOSITION) or f"filename*=UTF-8''{basename(name.path)}"
+    return {
+        "Content-Location": url(name.path, version.version),
+        "Content-Disposition": disposition,
+        "ETag": version.etag,
+    }
+
+
+def _checksum_headers(described: Metadata) -> dict[str, str]:
+    headers = {"Content-MD5": described.get(metadata.MD5), "Content-SHA256": described.get(metadata.SHA256)}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _check_sums(described: Metadata, incoming: Incoming) -> None:
+    for field, digest in ((metadata.MD5, incoming.md5), (metadata.SHA256, incoming.sha256)):
+        told = described.get(field)
+        if told and digest != metadata.decode_hash(told):
+            raise BadRequest(
+                f"{field} {told} does not match the content, whose is {metadata.encode_hash(digest or b'')}."
+            )
+
+
+def _object_or_new(db: apsw.Connection, request: Request, path: str, plan: _Plan) -> Found:
+    """The object to write to, as it is now, not as it was before the body came."""
+    lineage = directory.lineage(db, path)
+    if lineage[-1].path != path or lineage[-1].deleted:
+        return bind(db, path, request.client, parents=plan.parents, namespace=False)
+    if lineage[-1].is_namespace:
+        raise Conflict(f"{url(path)} is a namespace already.")
+    require(request.client, "update", lineage)
+    return Found(lineage)
+
+
+def _delete_version(db: apsw.Connection, request: Request, target: Target) -> tuple[set[bytes], list[str]]:
+    found = find_version(db, target)
+    version = _version(found)
+    require(request.client, "owner", found.lineage, version)
+    check_preconditions(request, version.etag)
+    directory.delete_version(db, version)
+    return {version.sha256}, []
+
+
+def _delete_name(db: apsw.Connection, request: Request, target: Target) -> tuple[set[bytes], list[str]]:
+    found = find_name(db, target.path)
+    require(request.client, "owner", found.lineage)
+    version = None if found.name.is_namespace else directory.current(db, found.name)
+    check_preconditions(request, version.etag if version else None)
+    below = directory.subtree(db, found.name)
+    by_path = {name.path: name for name in (*found.lineage, *below)}
+    for name in below:
+        above = [by_path[path] for path in _existing_prefixes(name.path, by_path)]
+        if not may(request.client, "owner", above):
+            raise request.client.refusal(f"{name.url} belongs to somebody else.")
+    return directory.delete_names(db, below)
+
+
+def _existing_prefixes(path: str, known: dict[str, Name]) -> list[str]:
+    parts = path.split("/")
+    return [prefix for size in range(1, len(parts) + 1) if (prefix := "/".join(parts[:size])) in known]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rename:
+    """The command rename_from: which object, which of its versions (None: all), and whether their ACLs go along."""
+
+    source: str
+    versions: list[str] | None
+    copy_acls: bool
+
+
+def _rename_command(request: Request) -> _Rename:
+    if request.content_kind != "application/json":
+        raise BadRequest("Send a command in JSON.")
+    document = request.document()
+    if not isinstance(document, dict) or document.get("command") != "rename_from":
+        raise BadRequest('The one command is {"command": "rename_from", "source_name": "/NAMESPACE/NAME"}.')
+    unknown = document.keys() - {"command", "source_name", "source_versions", "copy_acls"}
+    source, versions = document.get("source_name"), document.get("source_versions")
+    texts = isinstance(versions, list) and all(isinstance(version, str) for version in versions)
+    if unknown or not isinstance(source, str) or not (versions is None or texts):
+        raise BadRequest(
+            "rename_from has source_name, a text; source_versions, a list of texts; copy_acls, true or false."
+        )
+    return _Rename(canonical(source), versions, bool(document.get("copy_acls", False)))
+
+
+def _rename_source(db: apsw.Connection, request: Request, command: _Rename) -> Found:
+    """The object to rename; deriva's own client names it with /hatrac in front."""
+    for path in (command.source, command.source.removeprefix(PREFIX)):
+        lineage = directory.lineage(db, path)
+        if lineage[-1].path == path and not lineage[-1].deleted and not lineage[-1].is_namespace:
+            require(request.client, "owner", lineage)
+            return Found(lineage)
+    raise Conflict(f"There is no object {command.source}.")
+
+
+def _rename(db: apsw.Connection, request: Request, source: Found, path: str, command: _Rename) -> list[str]:
+    """Mirror versions under another name, oldest first, and let the old ones stand for the new; newest first."""
+    versions = [version for version in directory.versions(db, source.name) if version.forward is None]
+    if command.versions is not None:
+        missing = set(command.versions) - {version.version for version in versions}
+        if missing:
+            raise Conflict(f"{source.name.url} has no version {', '.join(sorted(missing))}.")
+        versions = [version for version in versions if version.version in command.versions]
+    if not versions or path == source.name.path:
+        raise Conflict(f"{source.name.url} has no version to rename to {url(path)}.")
+    plan = _Plan(new=True, namespace=False, parents=parents_wanted(request), guarded=False)
+    target = _object_or_new(db, request, path, plan)
+    for version in reversed(versions):
+        if directory.find_version(db, target.name, version.version):
+            raise Conflict(f"{url(path, version.version)} is there already.")
+        directory.add_version(
+            db,
+            target.name,
+            sha256=version.sha256,
+            size_bytes=version.size_bytes,
+            metadata=version.metadata,
+            acls=version.acls if command.copy_acls else {"owner": owners(request.client)},
+            version=version.version,
+        )
+        directory.forward_version(db, version, f"{path}:{version.version}")
+    return [version.version for version in versions]

@@ -1,0 +1,71 @@
+"""
+/hatrac: from a URL and a method to a handler.
+
+    NAME, NAME:VERSION                 objects.py      NAME;versions
+    ;metadata[/FIELD]  ;acl[/LIST[/ROLE]]              attributes.py
+    ;upload[/JOB[/CHUNK]]              uploads.py
+"""
+
+from collections.abc import Callable
+
+from werkzeug.wrappers import Response
+
+from ..errors import MethodNotAllowed, Unrouted
+from ..http import Request
+from ..root import Root
+from . import directory
+from .attributes import Attributes
+from .names import Target, parse_target
+from .objects import Objects
+from .resources import Resources
+from .store import ContentStore
+from .uploads import Uploads
+
+Handler = Callable[[Request, Target], Response]
+
+
+class HatracService:
+    """Answers below /hatrac."""
+
+    def __init__(self, root: Root) -> None:
+        if not root.read_only:
+            with root.registry.writing() as db:
+                db.execute(directory.SCHEMA)
+        store = ContentStore(root.objects, root.uploads)
+        store.sweep()
+        resources = Resources(root.registry, store)
+        objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
+        named = {"GET": objects.get, "PUT": objects.put, "POST": objects.post, "DELETE": objects.delete}
+        change_metadata = {"PUT": attributes.put_metadata, "DELETE": attributes.delete_metadata}
+        change_acl = {"PUT": attributes.put_acl, "DELETE": attributes.delete_acl}
+        # (sub-resource, number of arguments, about a version) -> method -> handler
+        self._routes: dict[tuple[str | None, int], dict[str, Handler]] = {
+            (None, 0): named,
+            ("versions", 0): {"GET": objects.list_versions},
+            ("metadata", 0): {"GET": attributes.get_metadata},
+            ("metadata", 1): {"GET": attributes.get_metadata, **change_metadata},
+            ("acl", 0): {"GET": attributes.get_acl},
+            ("acl", 1): {"GET": attributes.get_acl, **change_acl},
+            ("acl", 2): {"GET": attributes.get_acl, **change_acl},
+            ("upload", 0): {"GET": uploads.list, "POST": uploads.create},
+            ("upload", 1): {"GET": uploads.get, "POST": uploads.finalize, "DELETE": uploads.cancel},
+            ("upload", 2): {"PUT": uploads.put_chunk},
+        }
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request."""
+        target = parse_target(request.raw_path)
+        handlers = self._handlers(target)
+        handler = handlers.get(request.verb)
+        if handler is None:
+            allowed = sorted({*handlers, "HEAD"} if "GET" in handlers else handlers)
+            raise MethodNotAllowed(headers={"Allow": ", ".join(allowed)})
+        return handler(request, target)
+
+    def _handlers(self, target: Target) -> dict[str, Handler]:
+        handlers = self._routes.get((target.sub, len(target.arguments)))
+        if handlers is None or (target.version and target.sub in {"versions", "upload"}):
+            raise Unrouted(f"There is no sub-resource ;{target.sub} of that form.")
+        if target.version and target.sub is None:
+            return {method: handlers[method] for method in ("GET", "DELETE")}
+        return handlers

@@ -1,0 +1,224 @@
+"""
+Content on disk, once, under its SHA-256: `objects/ab/cdef…`.
+
+What comes in is written beside (`uploads/`), hashed on the way, made durable, and only then given its name by a hard
+link; so a file under `objects/` is always whole. Files in `uploads/` that nobody holds a lock on were left by a process
+that died; they are swept when the next one starts.
+
+Hashing and writing release the GIL. Large content is hashed in a thread beside the one that receives and writes it.
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ..errors import BadRequest
+
+PIECE_BYTES = 1024 * 1024
+_PARALLEL_FROM_BYTES = 4 * PIECE_BYTES
+
+
+class Readable(Protocol):
+    """A body on its way in."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Content that has arrived, durable under a name of its own."""
+
+    path: Path
+    sha256: bytes
+    md5: bytes | None
+    size_bytes: int
+
+
+class ContentStore:
+    """The content of one root folder."""
+
+    def __init__(self, objects: Path, incoming: Path) -> None:
+        self._objects = objects
+        self._incoming = incoming
+
+    def path_of(self, sha256: bytes) -> Path:
+        """Where content lies, if it does."""
+        name = sha256.hex()
+        return self._objects / name[:2] / name[2:]
+
+    def upload_path(self, job: str) -> Path:
+        """Where the chunks of an upload job lie."""
+        return self._incoming / f"job-{job}"
+
+    @contextmanager
+    def receive(self, body: Readable, size_bytes: int | None, *, md5: bool) -> Iterator[Incoming]:
+        """
+        Take in a body; what the block does not `keep` is gone after it.
+
+        Args:
+            size_bytes: how many bytes must come; None: until the end.
+            md5: whether to compute the MD5 too.
+
+        Raises:
+            BadRequest: the body ends early.
+        """
+        path = self._incoming / f"put-{secrets.token_hex(16)}"
+        try:
+            with path.open("xb", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                hashes = _Hashes(md5=md5, parallel=(size_bytes or PIECE_BYTES) >= _PARALLEL_FROM_BYTES)
+                with hashes:
+                    received = _copy(body, file, hashes, size_bytes)
+                os.fsync(file.fileno())
+                yield Incoming(path, hashes.sha256, hashes.md5, received)
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def keep(self, path: Path, sha256: bytes) -> None:
+        """Give durable content its name; it may have it already."""
+        target = self.path_of(sha256)
+        with suppress(FileExistsError):
+            target.parent.mkdir()
+            _sync_folder(self._objects)
+        with suppress(FileExistsError):
+            os.link(path, target)
+        _sync_folder(target.parent)
+
+    def is_kept(self, sha256: bytes) -> bool:
+        """Whether content is there."""
+        return self.path_of(sha256).exists()
+
+    def drop(self, sha256: bytes) -> None:
+        """Remove content."""
+        with suppress(FileNotFoundError):
+            self.path_of(sha256).unlink()
+
+    def open(self, sha256: bytes) -> BinaryIO:
+        """Open content for reading."""
+        return self.path_of(sha256).open("rb", buffering=0)
+
+    def sweep(self) -> None:
+        """Remove what processes that died were taking in."""
+        for path in self._incoming.glob("put-*"):
+            with suppress(OSError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+
+def hash_file(path: Path, *, md5: bool) -> tuple[bytes, bytes | None, int]:
+    """The SHA-256, the MD5 if wanted, and the size of a file."""
+    size = path.stat().st_size
+    hashes = _Hashes(md5=md5, parallel=size >= _PARALLEL_FROM_BYTES)
+    with path.open("rb", buffering=0) as file, hashes:
+        for piece in iter(lambda: file.read(PIECE_BYTES), b""):
+            hashes.update(piece)
+    return hashes.sha256, hashes.md5, size
+
+
+def send(file: BinaryIO, start: int, length: int) -> Iterator[bytes]:
+    """A part of a file, piece by piece; closes it at the end."""
+    with file:
+        file.seek(start)
+        while length > 0 and (piece := file.read(min(PIECE_BYTES, length))):
+            length -= len(piece)
+            yield piece
+
+
+def write_at(body: Readable, file: BinaryIO, offset: int, size_bytes: int, *, md5: bool) -> bytes | None:
+    """
+    Write a body into a file at an offset and make it durable; returns its MD5 if wanted.
+
+    Raises:
+        BadRequest: the body ends early.
+    """
+    file.seek(offset)
+    hashes = _Hashes(md5=md5, sha256=False, parallel=False)
+    with hashes:
+        _copy(body, file, hashes, size_bytes)
+    os.fdatasync(file.fileno())
+    return hashes.md5
+
+
+def _copy(body: Readable, file: BinaryIO, hashes: "_Hashes", size_bytes: int | None) -> int:
+    """Copy a body into a file and the hashes; returns how much there was."""
+    received = 0
+    while size_bytes is None or received < size_bytes:
+        left = PIECE_BYTES if size_bytes is None else size_bytes - received
+        piece = body.read(min(PIECE_BYTES, left))
+        if not piece:
+            break
+        hashes.update(piece)
+        _write_all(file, piece)
+        received += len(piece)
+    if size_bytes is not None and received < size_bytes:
+        raise BadRequest(f"The body ended after {received} of {size_bytes} bytes.")
+    return received
+
+
+def _write_all(file: BinaryIO, piece: bytes) -> None:
+    """An unbuffered write may be short."""
+    view = memoryview(piece)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class _Hashes:
+    """SHA-256 and MD5 of a stream; in parallel each has a thread, which is at most one piece behind."""
+
+    def __init__(self, *, md5: bool, parallel: bool, sha256: bool = True) -> None:
+        self._sha256 = hashlib.sha256() if sha256 else None
+        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+        self._updates: list[Callable[[bytes], object]] = [
+            hashing.update for hashing in (self._sha256, self._md5) if hashing is not None
+        ]
+        self._parallel = parallel
+        self._stack = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: list[Future[object]] = []
+
+    @property
+    def sha256(self) -> bytes:
+        return self._sha256.digest() if self._sha256 else b""
+
+    @property
+    def md5(self) -> bytes | None:
+        return self._md5.digest() if self._md5 else None
+
+    def update(self, piece: bytes) -> None:
+        self._wait()
+        if self._pool is None:
+            for update in self._updates:
+                update(piece)
+        else:
+            self._pending = [self._pool.submit(update, piece) for update in self._updates]
+
+    def _wait(self) -> None:
+        for future in self._pending:
+            future.result()
+        self._pending = []
+
+    def __enter__(self) -> "_Hashes":
+        if self._parallel:
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(len(self._updates), "hatrac-hash"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wait()
+        self._stack.close()
