@@ -94,12 +94,12 @@ class Application:
     # Services are imported on first use: a process that never asks for one does not pay for it.
 
     def _ermrest(self) -> Service:
-        from .ermrest.service import ErmrestService  # noqa: PLC0415  see above
+        from .ermrest.service import ErmrestService
 
         return ErmrestService(self.root)
 
     def _hatrac(self) -> Service:
-        from .hatrac.service import HatracService  # noqa: PLC0415  see above
+        from .hatrac.service import HatracService
 
         return HatracService(self.root)
 

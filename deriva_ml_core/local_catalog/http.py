@@ -13,10 +13,21 @@ from typing import Any
 
 from werkzeug.datastructures import ETags
 from werkzeug.wrappers import Request as WsgiRequest
-from werkzeug.wrappers import Response as Response
+from werkzeug.wrappers import Response
 
 from .auth import ANONYMOUS, Client
 from .errors import BadRequest, NotModified, PreconditionFailed, TooLarge, UnsupportedType
+
+__all__ = [
+    "Request",
+    "Response",
+    "check_preconditions",
+    "json_response",
+    "make_etag",
+    "no_content",
+    "parse_json",
+    "text_response",
+]
 
 JSON = "application/json"
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024

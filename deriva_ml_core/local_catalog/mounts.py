@@ -8,12 +8,65 @@ not work over a network filesystem").
 from pathlib import Path
 
 NETWORK_TYPES = frozenset(
-    "nfs nfs3 nfs4 cifs smb smb2 smb3 smbfs afpfs webdav lustre gpfs beegfs beegfs_nodev glusterfs ceph cephfs afs "
-    "openafs coda panfs pvfs2 orangefs davfs davfs2 ncpfs gfs2 ocfs2 acfs wekafs daos bcachefs-net".split()
+    {
+        "nfs",
+        "nfs3",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "afpfs",
+        "webdav",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "beegfs_nodev",
+        "glusterfs",
+        "ceph",
+        "cephfs",
+        "afs",
+        "openafs",
+        "coda",
+        "panfs",
+        "pvfs2",
+        "orangefs",
+        "davfs",
+        "davfs2",
+        "ncpfs",
+        "gfs2",
+        "ocfs2",
+        "acfs",
+        "wekafs",
+        "daos",
+    }
 )
 NETWORK_FUSE = frozenset(
-    "sshfs glusterfs ceph s3fs gcsfuse rclone mount-s3 goofys juicefs davfs2 curlftpfs smbnetfs beegfs dfuse "
-    "cvmfs2 objectivefs blobfuse blobfuse2 nfs moosefs mfs seaweedfs".split()
+    {
+        "sshfs",
+        "glusterfs",
+        "ceph",
+        "s3fs",
+        "gcsfuse",
+        "rclone",
+        "mount-s3",
+        "goofys",
+        "juicefs",
+        "davfs2",
+        "curlftpfs",
+        "smbnetfs",
+        "beegfs",
+        "dfuse",
+        "cvmfs2",
+        "objectivefs",
+        "blobfuse",
+        "blobfuse2",
+        "nfs",
+        "moosefs",
+        "mfs",
+        "seaweedfs",
+    }
 )
 
 
@@ -60,6 +113,6 @@ def _parse(line: str) -> tuple[str, str] | None:
 
 def _mounts_elsewhere() -> list[tuple[str, str]]:
     """Where there is no /proc, such as macOS."""
-    import psutil  # noqa: PLC0415  slow to import and needed on few machines
+    import psutil  # slow to import, and needed on few machines
 
     return [(part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)]

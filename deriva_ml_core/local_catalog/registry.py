@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -88,7 +89,7 @@ class Registry:
     def catalogs(self) -> list[CatalogEntry]:
         """Every catalog, oldest first."""
         with self.reading() as db:
-            rows = db.execute(
+            rows: list[Any] = db.execute(
                 "SELECT number, id, created FROM catalog WHERE deleted IS NULL ORDER BY number"
             ).fetchall()
         return [CatalogEntry(*row) for row in rows]
@@ -148,13 +149,13 @@ class Registry:
     def aliases(self) -> list[AliasEntry]:
         """Every alias, by name."""
         with self.reading() as db:
-            rows = db.execute("SELECT id, owner, target FROM alias ORDER BY id").fetchall()
+            rows: list[Any] = db.execute("SELECT id, owner, target FROM alias ORDER BY id").fetchall()
         return [AliasEntry(name, tuple(json.loads(owner)), target) for name, owner, target in rows]
 
     def find_alias(self, name: str) -> AliasEntry | None:
         """One alias, or None."""
         with self.reading() as db:
-            row = db.execute("SELECT id, owner, target FROM alias WHERE id = ?", (name,)).fetchone()
+            row: Any = db.execute("SELECT id, owner, target FROM alias WHERE id = ?", (name,)).fetchone()
         return AliasEntry(row[0], tuple(json.loads(row[1])), row[2]) if row else None
 
     def new_alias(self, name: str, owner: Sequence[str], target: str | None) -> AliasEntry:
@@ -202,7 +203,7 @@ class Registry:
 
 def _catalog(db: apsw.Connection, identity: str) -> CatalogEntry | None:
     sql = "SELECT number, id, created FROM catalog WHERE id = ? AND deleted IS NULL"
-    row = db.execute(sql, (identity,)).fetchone()
+    row: Any = db.execute(sql, (identity,)).fetchone()
     return CatalogEntry(*row) if row else None
 
 

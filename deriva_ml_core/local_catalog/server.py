@@ -110,7 +110,7 @@ class _Running:
     def __init__(self, path: Path, token: str) -> None:
         self._root = Root(path)
         self._server = _make_server((LOOPBACK, 0), Application(self._root, process_token=token), threads=8)
-        self._failure: BaseException | None = None
+        self._failure: list[BaseException] = []
         listening = threading.Event()
         # All of it in a daemon thread: the server's own threads are daemons only if their maker is one.
         self._thread = threading.Thread(target=self._run, args=(listening,), name="deriva-ml-catalog", daemon=True)
@@ -118,7 +118,7 @@ class _Running:
         listening.wait()
         if self._failure:
             self._root.close()
-            raise RootError(f"The embedded catalog cannot listen on {LOOPBACK}: {self._failure}.") from self._failure
+            raise RootError(f"The embedded catalog cannot listen: {self._failure[0]}.") from self._failure[0]
         self.port = int(self._server.bind_addr[1])
         atexit.register(self.stop)
 
@@ -126,7 +126,7 @@ class _Running:
         try:
             self._server.prepare()
         except BaseException as err:  # handed to the thread that waits  # noqa: BLE001
-            self._failure = err
+            self._failure.append(err)
             return
         finally:
             listening.set()
@@ -146,13 +146,13 @@ class _Running:
         self._root.close()
 
 
-class _Server(wsgi.Server):  # type: ignore[misc]  # cheroot ships no types
+class _Server(wsgi.Server):
     """cheroot, with our limits, logging into logging."""
 
     max_request_header_size = MAX_HEADER_BYTES
     version = "deriva-ml-catalog"
 
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT001, FBT002  cheroot's signature
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         log.log(level, "%s", msg, exc_info=traceback)
 
 
@@ -199,7 +199,8 @@ def serve(
     with Root(path) as root:
         if not is_loopback(host) and not Users(root.registry).any():
             raise RootError(
-                f"Whoever reaches {host} could change everything: add a user first with `deriva-ml-catalog user add NAME`."
+                f"Whoever reaches {host} could change everything: "
+                "add a user first with `deriva-ml-catalog user add NAME --admin`."
             )
         server = _make_server((host, port), Application(root), threads=32)
         if tls_cert and tls_key:
@@ -241,6 +242,6 @@ def is_loopback(host: str) -> bool:
 
 
 def _tls(cert: Path, key: Path) -> Any:
-    from .tls import LazyHandshake  # noqa: PLC0415  ssl costs memory that an in-process catalog does not need
+    from .tls import LazyHandshake  # ssl costs memory that an in-process catalog does not need
 
     return LazyHandshake(cert, key)

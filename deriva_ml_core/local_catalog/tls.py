@@ -7,7 +7,7 @@ from typing import Any
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 
-class LazyHandshake(BuiltinSSLAdapter):  # type: ignore[misc]  # cheroot ships no types
+class LazyHandshake(BuiltinSSLAdapter):
     """
     cheroot's own adapter, shaking hands in the worker thread, at the first read.
 

@@ -10,6 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from .auth import Client, user_client
 from .errors import Conflict, NotFound
@@ -68,7 +69,7 @@ class Users:
     def all(self) -> list[User]:
         """Every user, by name."""
         with self._registry.reading() as db:
-            rows = db.execute("SELECT name, admin, created FROM user ORDER BY name").fetchall()
+            rows: list[Any] = db.execute("SELECT name, admin, created FROM user ORDER BY name").fetchall()
         return [User(name, bool(admin), created) for name, admin, created in rows]
 
     def any(self) -> bool:
@@ -79,7 +80,7 @@ class Users:
     def by_token(self, token: str) -> Client | None:
         """Whose token this is."""
         with self._registry.reading() as db:
-            row = db.execute("SELECT name, admin FROM user WHERE token_hash = ?", (_hash(token),)).fetchone()
+            row: Any = db.execute("SELECT name, admin FROM user WHERE token_hash = ?", (_hash(token),)).fetchone()
         return user_client(row[0], admin=bool(row[1])) if row else None
 
 

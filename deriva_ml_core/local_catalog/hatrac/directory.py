@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -127,7 +128,7 @@ def lineage(db: apsw.Connection, path: str) -> list[Name]:
     paths = prefixes(path)
     marks = ",".join("?" * len(paths))
     sql = f"SELECT id, path, namespace, acls, deleted FROM hatrac_name WHERE path IN ({marks}) ORDER BY length(path)"  # noqa: S608  marks are question marks
-    rows = db.execute(sql, paths).fetchall()
+    rows: list[Any] = db.execute(sql, paths).fetchall()
     return [Name(row[0], row[1], bool(row[2]), json.loads(row[3]), row[4] is not None) for row in rows]
 
 
@@ -142,7 +143,8 @@ def bind(db: apsw.Connection, path: str, parent: Name, *, namespace: bool, owner
 def children(db: apsw.Connection, name: Name) -> list[str]:
     """The paths of what lies directly in a namespace, sorted."""
     sql = "SELECT path FROM hatrac_name WHERE parent = ? AND deleted IS NULL ORDER BY path"
-    return [row[0] for row in db.execute(sql, (name.id,))]
+    rows: list[Any] = db.execute(sql, (name.id,)).fetchall()
+    return [row[0] for row in rows]
 
 
 def subtree(db: apsw.Connection, name: Name) -> list[Name]:
@@ -151,9 +153,8 @@ def subtree(db: apsw.Connection, name: Name) -> list[Name]:
         "SELECT id, path, namespace, acls FROM hatrac_name "
         "WHERE deleted IS NULL AND (path = ?1 OR (path >= ?1 || '/' AND path < ?1 || '0')) ORDER BY path"
     )
-    return [
-        Name(row[0], row[1], bool(row[2]), json.loads(row[3]), deleted=False) for row in db.execute(sql, (name.path,))
-    ]
+    rows: list[Any] = db.execute(sql, (name.path,)).fetchall()
+    return [Name(row[0], row[1], bool(row[2]), json.loads(row[3]), deleted=False) for row in rows]
 
 
 def delete_names(db: apsw.Connection, names: Iterable[Name]) -> tuple[set[bytes], list[str]]:
@@ -179,11 +180,11 @@ def set_name_acls(db: apsw.Connection, name: Name, acls: Acls) -> None:
 _VERSION = "SELECT id, version, sha256, size, metadata, acls, forward FROM hatrac_version"
 
 
-def _as_version(row: Sequence[object] | None) -> Version | None:
+def _as_version(row: Any) -> Version | None:
     if row is None:
         return None
     identity, version, sha256, size, metadata, acls, forward = row
-    return Version(identity, version, sha256, size, json.loads(metadata), json.loads(acls), forward)  # type: ignore[arg-type]  # rows are untyped
+    return Version(identity, version, sha256, size, json.loads(metadata), json.loads(acls), forward)
 
 
 def current(db: apsw.Connection, name: Name) -> Version | None:
@@ -267,13 +268,14 @@ def add_upload(
 
 def find_upload(db: apsw.Connection, name: Name, job: str) -> Upload | None:
     """One job of an object."""
-    row = db.execute(f"{_UPLOAD} WHERE name = ? AND job = ?", (name.id, job)).fetchone()
+    row: Any = db.execute(f"{_UPLOAD} WHERE name = ? AND job = ?", (name.id, job)).fetchone()
     return Upload(row[0], row[1], json.loads(row[2]), row[3], row[4], json.loads(row[5])) if row else None
 
 
 def uploads(db: apsw.Connection, name: Name) -> list[str]:
     """The identifiers of an object's jobs, oldest first."""
-    return [row[0] for row in db.execute("SELECT job FROM hatrac_upload WHERE name = ? ORDER BY id", (name.id,))]
+    rows: list[Any] = db.execute("SELECT job FROM hatrac_upload WHERE name = ? ORDER BY id", (name.id,)).fetchall()
+    return [row[0] for row in rows]
 
 
 def note_chunk(db: apsw.Connection, upload: Upload, number: int) -> None:
@@ -283,7 +285,7 @@ def note_chunk(db: apsw.Connection, upload: Upload, number: int) -> None:
 
 def chunks_noted(db: apsw.Connection, upload: Upload) -> int:
     """How many different chunks are there."""
-    row = db.execute("SELECT count(*) FROM hatrac_chunk WHERE upload = ?", (upload.id,)).fetchone()
+    row: Any = db.execute("SELECT count(*) FROM hatrac_chunk WHERE upload = ?", (upload.id,)).fetchone()
     return int(row[0])
 
 

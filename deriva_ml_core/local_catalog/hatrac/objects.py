@@ -16,7 +16,7 @@ from ..http import Request, check_preconditions, no_content
 from . import directory, metadata, ranges
 from .directory import Name, Version
 from .metadata import Metadata
-from .names import PREFIX, Target, basename, canonical, url
+from .names import Target, basename, canonical, url
 from .resources import (
     Found,
     Resources,
@@ -130,7 +130,7 @@ class Objects:
     def _put_namespace(self, request: Request, path: str, plan: "_Plan") -> Response:
         with self._registry.writing() as db:
             bind(db, path, request.client, parents=plan.parents, namespace=True)
-        return created(request, url(path))
+        return created(url(path))
 
     def _put_content(self, request: Request, path: str, plan: "_Plan") -> Response:
         described = metadata.from_mapping({field: request.headers.get(field) for field in metadata.FIELDS})
@@ -140,7 +140,7 @@ class Objects:
         with self._store.receive(request.stream, size, md5=metadata.MD5 in described) as incoming:
             _check_sums(described, incoming)
             version = self._add(request, path, plan, incoming, described)
-        return created(request, url(path, version))
+        return created(url(path, version))
 
     def _add(self, request: Request, path: str, plan: "_Plan", incoming: Incoming, described: Metadata) -> str:
         self._store.keep(incoming.path, incoming.sha256)
@@ -174,7 +174,7 @@ class Objects:
         with self._registry.writing() as db:
             source = _rename_source(db, request, command)
             made = _rename(db, request, source, target.path, command)
-        return created(request, *(url(target.path, version) for version in made))
+        return created(*(url(target.path, version) for version in made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,13 +307,11 @@ def _rename_command(request: Request) -> _Rename:
 
 
 def _rename_source(db: apsw.Connection, request: Request, command: _Rename) -> Found:
-    """The object to rename; deriva's own client names it with /hatrac in front."""
-    for path in (command.source, command.source.removeprefix(PREFIX)):
-        lineage = directory.lineage(db, path)
-        if lineage[-1].path == path and not lineage[-1].deleted and not lineage[-1].is_namespace:
-            require(request.client, "owner", lineage)
-            return Found(lineage)
-    raise Conflict(f"There is no object {command.source}.")
+    lineage = directory.lineage(db, command.source)
+    if lineage[-1].path != command.source or lineage[-1].deleted or lineage[-1].is_namespace:
+        raise Conflict(f"There is no object {command.source}.")
+    require(request.client, "owner", lineage)
+    return Found(lineage)
 
 
 def _rename(db: apsw.Connection, request: Request, source: Found, path: str, command: _Rename) -> list[str]:

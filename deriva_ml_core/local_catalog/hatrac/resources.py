@@ -142,7 +142,7 @@ def bind(db: apsw.Connection, path: str, client: Client, *, parents: bool, names
     return Found(lineage)
 
 
-def created(request: Request, *urls: str) -> Response:
+def created(*urls: str) -> Response:
     """201: the URLs of what was made, the first as Location too."""
     response = text_response("".join(f"{line}\n" for line in urls), 201, URI_LIST)
     response.autocorrect_location_header = False

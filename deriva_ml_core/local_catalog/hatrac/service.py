@@ -35,10 +35,15 @@ class HatracService:
         store.sweep()
         resources = Resources(root.registry, store)
         objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
-        named = {"GET": objects.get, "PUT": objects.put, "POST": objects.post, "DELETE": objects.delete}
+        named: dict[str, Handler] = {
+            "GET": objects.get,
+            "PUT": objects.put,
+            "POST": objects.post,
+            "DELETE": objects.delete,
+        }
         change_metadata = {"PUT": attributes.put_metadata, "DELETE": attributes.delete_metadata}
         change_acl = {"PUT": attributes.put_acl, "DELETE": attributes.delete_acl}
-        # (sub-resource, number of arguments, about a version) -> method -> handler
+        # (sub-resource, number of arguments) -> method -> handler
         self._routes: dict[tuple[str | None, int], dict[str, Handler]] = {
             (None, 0): named,
             ("versions", 0): {"GET": objects.list_versions},

@@ -69,7 +69,7 @@ class Uploads:
                 size_bytes=shape[1],
                 metadata=described,
             )
-        return created(request, _job_url(target.path, job))
+        return created(_job_url(target.path, job))
 
     def get(self, request: Request, target: Target) -> Response:
         """What a job was opened with."""
@@ -124,7 +124,7 @@ class Uploads:
             os.fsync(file.fileno())
             version = self._add(request, target, upload, path)
             path.unlink(missing_ok=True)
-        return created(request, url(target.path, version))
+        return created(url(target.path, version))
 
     def _add(self, request: Request, target: Target, upload: Upload, path: Path) -> str:
         sha256, md5, size = hash_file(path, md5=metadata.MD5 in upload.metadata)
