@@ -116,24 +116,31 @@ class ProgressMeter:
         self._done: dict[Path, int] = {}
         self._completed = self._finished = 0
 
-    def tell(self, path: Path, bytes_done: int, phase: str = "Uploading", message: str = "") -> None:
-        """`bytes_done` of this file are over; told in whatever thread calls, one at a time."""
+    def advance(self, path: Path, size_bytes: int, phase: str = "Uploading") -> None:
+        """So many more bytes of this file are over; told in whatever thread calls, one at a time."""
         if self._callback is None:
             return
         with self._lock:
-            self._advance(path, bytes_done)
-            self._callback(self._state(path, phase, message))
+            self._set(path, self._done.get(path, 0) + size_bytes)
+            self._callback(self._state(path, phase, ""))
 
     def finish(self, path: Path) -> None:
         """This file's bytes are in the store."""
         if self._callback is None:
             return
         with self._lock:
-            self._advance(path, self._sizes.get(path, 0))
+            self._set(path, self._sizes.get(path, 0))
             self._finished += 1
             self._callback(self._state(path, "Uploading", ""))
 
-    def _advance(self, path: Path, bytes_done: int) -> None:
+    def say(self, phase: str, message: str) -> None:
+        """Something happened that moves no bytes."""
+        if self._callback is None:
+            return
+        with self._lock:
+            self._callback(self._state(Path(), phase, message))
+
+    def _set(self, path: Path, bytes_done: int) -> None:
         self._completed += bytes_done - self._done.get(path, 0)
         self._done[path] = bytes_done
 

@@ -1,0 +1,250 @@
+"""Outputs into the catalog: objects in parallel, rows in bulk, each step repeatable.
+
+    file -> MD5 -> object /hatrac/<Table>/<md5>.<name> -> row (URL, …) -> types -> link to the execution
+
+Every step says the same when it is said twice: an object is found by its content, a row by its URL, types and links by
+their keys. What is done is written to the ledger as soon as it is done, so a later command goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.assets.ledger import StagedAsset
+from deriva_ml_core.assets.locks import file_lock
+from deriva_ml_core.assets.names import hatrac_path
+from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter, UploadReport
+from deriva_ml_core.assets.records import StoredFile, record_files
+from deriva_ml_core.assets.staging import StagedFile, Staging
+from deriva_ml_core.assets.transfer import in_parallel
+from deriva_ml_core.catalog import objects
+from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch, DerivaMLException, WorkingFolderError
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+
+log = logging.getLogger(__name__)
+
+DEFAULT_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A file whose bytes are in the store."""
+
+    asset: StagedAsset
+    file: StagedFile
+    bytes_sent: int
+
+
+def upload_staged(
+    session: CatalogSession,
+    staging: Staging,
+    execution_rid: str,
+    *,
+    progress: ProgressCallback | None = None,
+    max_retries: int = 0,
+    retry_delay: float = 5.0,
+    chunk_size: int | None = None,
+    workers: int = DEFAULT_WORKERS,
+) -> UploadReport:
+    """
+    Bring what is staged and not yet uploaded into the catalog, linked to its execution as Output.
+
+    One file's failure leaves the others alone; the report has a line for each, and `raise_for_failures`. Calling again
+    finishes what is left; with nothing left it asks nothing of the catalog.
+
+    Args:
+        progress: called, one call at a time, with the state of the whole upload.
+        max_retries: how often files that failed for want of an answer are tried again, beyond the repeats of single
+            requests; retry_delay: seconds before that.
+        chunk_size: bytes; larger files go in chunks and go on at the last accepted one.
+        workers: files sent at a time.
+
+    Raises:
+        WorkingFolderError: the ledger can't be written.
+    """
+    with file_lock(staging.folder / "upload.lock"):  # the second command finds nothing left to do
+        upload = _Upload(
+            session,
+            staging,
+            execution_rid,
+            progress=progress,
+            chunk_size=chunk_size or objects.DEFAULT_CHUNK_BYTES,
+            workers=workers,
+        )
+        return upload.run(max_retries, retry_delay)
+
+
+class _Upload:
+    def __init__(
+        self,
+        session: CatalogSession,
+        staging: Staging,
+        execution_rid: str,
+        *,
+        progress: ProgressCallback | None,
+        chunk_size: int,
+        workers: int,
+    ) -> None:
+        self._session, self._staging, self._execution = session, staging, execution_rid
+        self._workers, self._chunk_size = workers, chunk_size
+        self._pending = staging.pending()
+        self._meter = ProgressMeter(progress, {file.path: file.path.stat().st_size for file in self._pending})
+        self.report = UploadReport(execution_rids=[execution_rid])
+
+    def run(self, max_retries: int, retry_delay_s: float) -> UploadReport:
+        self._warn()
+        left = self._attempt(self._pending)
+        for _ in range(max_retries):
+            if not left:
+                break
+            log.warning("%d file(s) were not uploaded; trying again in %g s", len(left), retry_delay_s)
+            time.sleep(retry_delay_s)  # the server or the network may come back
+            left = self._attempt([file for file, _ in left])
+        for file, error in left:
+            self._failed(file, error)
+        if self._pending:
+            self._meter.say("Uploaded", f"{self.report.total_uploaded} file(s)")
+        return self.report
+
+    def _attempt(self, files: Sequence[StagedFile]) -> list[tuple[StagedFile, DerivaMLException]]:
+        """Send and record; the files that may succeed another time, each with its error."""
+        sent: list[_Sent] = []
+        again: list[tuple[StagedFile, DerivaMLException]] = []
+        for outcome in in_parallel(files, self._send, workers=self._workers):
+            if outcome.answer is not None:
+                sent.append(outcome.answer)
+                self._keep(outcome.answer)
+            elif isinstance(outcome.error, CatalogUnreachable):
+                again.append((outcome.job, outcome.error))
+            elif outcome.error is not None:
+                self._failed(outcome.job, outcome.error)
+        return again + self._record(sent)
+
+    # --- objects ------------------------------------------------------------------------------------------------
+
+    def _send(self, file: StagedFile) -> _Sent:
+        stat = _stat(file)
+        asset = file.asset
+        if asset.stored_url and (asset.size_bytes, asset.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            self._meter.finish(file.path)
+            return _Sent(asset, file, 0)
+        md5 = objects.file_md5(file.path)
+        url = objects.put_file(
+            self._session,
+            file.path,
+            hatrac_path(asset.table, md5, asset.file_name),
+            md5=md5,
+            content_type=mimetypes.guess_type(asset.file_name)[0] or "application/octet-stream",
+            filename=asset.file_name,
+            chunk_size=self._chunk_size,
+            progress=lambda size: self._meter.advance(file.path, size),
+            resume_file=self._resume_file(md5),
+        )
+        after = _stat(file)
+        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            raise ChecksumMismatch(f"{file.path} changed while it was being sent; upload again when it is complete")
+        self._meter.finish(file.path)
+        stored = replace(asset, stored_url=url, md5=md5, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+        return _Sent(stored, file, stat.st_size)
+
+    def _resume_file(self, md5: str) -> Path:
+        folder = self._staging.folder / "unfinished"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{md5}.json"
+
+    def _keep(self, sent: _Sent) -> None:
+        self.report.bytes_sent += sent.bytes_sent
+        if sent.bytes_sent or sent.asset != sent.file.asset:
+            self._staging.ledger.put(sent.asset)
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def _record(self, sent: Iterable[_Sent]) -> list[tuple[StagedFile, DerivaMLException]]:
+        """Rows, types and links, table by table; what failed for want of an answer."""
+        by_table: dict[tuple[str, str], list[_Sent]] = {}
+        for one in sent:
+            by_table.setdefault((one.asset.schema, one.asset.table), []).append(one)
+        again: list[tuple[StagedFile, DerivaMLException]] = []
+        for outcome in in_parallel(by_table.items(), self._record_table, workers=4):
+            if outcome.error is not None:  # no answer: nothing is known of the whole table
+                again += [(one.file, outcome.error) for one in outcome.job[1]]
+        return again
+
+    def _record_table(self, group: tuple[tuple[str, str], list[_Sent]]) -> None:
+        identity, sent = group
+        files = [_stored(one.asset) for one in sent]
+        result = record_files(self._session, identity, files, execution_rid=self._execution, role="Output")
+        self.report.warnings += result.warnings
+        done: list[tuple[str, dict[str, Any]]] = []
+        for one, rid in zip(sent, result.rids, strict=True):
+            if isinstance(rid, DerivaMLException):
+                self._failed(one.file, rid)
+                continue
+            done.append((one.asset.key, {"status": "uploaded", "rid": rid, "error": None}))
+            self._succeeded(one, rid)
+        self._staging.ledger.update_many(done)
+
+    # --- the report ---------------------------------------------------------------------------------------------
+
+    def _warn(self) -> None:
+        for asset in self._staging.missing():
+            self._warning(f"output {asset.key} was registered and never written ({self._staging.path(asset)})")
+        for path in self._staging.unregistered():
+            self._warning(f"{path} was never registered as an output: it is not uploaded")
+
+    def _warning(self, text: str) -> None:
+        log.warning("%s", text)
+        self.report.warnings.append(text)
+
+    def _succeeded(self, sent: _Sent, rid: str) -> None:
+        table = sent.asset.qualified_table
+        self.report.count(table).uploaded += 1
+        self.report.assets.setdefault(table, []).append(
+            AssetFilePath.of(
+                sent.file.path,
+                asset_table=sent.asset.table,
+                file_name=sent.asset.file_name,
+                asset_metadata=sent.asset.columns,
+                asset_types=sent.asset.asset_types,
+                asset_rid=rid,
+            )
+        )
+        log.info("uploaded %s (%s bytes) as %s", sent.asset.key, sent.asset.size_bytes, rid)
+
+    def _failed(self, file: StagedFile, error: DerivaMLException) -> None:
+        self.report.count(file.asset.qualified_table).failed += 1
+        self.report.errors.append(f"{file.asset.key}: {error}")
+        if self._staging.ledger.get(file.asset.key) is not None:
+            self._staging.ledger.update(file.asset.key, status="failed", error=str(error))
+
+
+def _stored(asset: StagedAsset) -> StoredFile:
+    assert asset.stored_url is not None
+    assert asset.md5 is not None
+    assert asset.size_bytes is not None
+    return StoredFile(
+        url=asset.stored_url,
+        file_name=asset.file_name,
+        size_bytes=asset.size_bytes,
+        md5=asset.md5,
+        description=asset.description,
+        columns=asset.columns,
+        asset_types=asset.asset_types,
+    )
+
+
+def _stat(file: StagedFile) -> os.stat_result:
+    try:
+        return file.path.stat()
+    except OSError as err:
+        raise WorkingFolderError(f"can't read {file.path}: {err.strerror}") from err
