@@ -18,10 +18,11 @@ Any number of threads and processes may read and write at once: readers see one 
 from __future__ import annotations
 
 import fcntl
+import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ CREATE TABLE state (
     snaptime INTEGER NOT NULL, now TEXT NOT NULL, model_snaptime INTEGER NOT NULL,
     next_rid INTEGER NOT NULL, client TEXT
 );
+CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE snapshot (snaptime INTEGER PRIMARY KEY, client TEXT);
 CREATE TABLE model_change (snaptime INTEGER PRIMARY KEY);
 CREATE TABLE element (
@@ -201,15 +203,18 @@ class Transaction:
 class Catalog:
     """One catalog's file, open. Safe to share between threads; other processes may have it open too."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """
         Open an existing file; connections are made when they are needed.
+
+        Args:
+            read_only: the file's folder cannot be written.
 
         Raises:
             StorageError: there is no such file, or it is not one of ours.
         """
         self.path = path
-        self._pool = Pool(path, connect)
+        self._pool = Pool(path, lambda file: connect(file, read_only=read_only))
         self._lock = threading.Lock()
         self._models: OrderedDict[int, Model] = OrderedDict()
         self._elements: dict[tuple[int, int], Element] = {}
@@ -221,18 +226,29 @@ class Catalog:
                 raise StorageError(f"{path} has format {generation}; this version of deriva-ml reads {FORMAT}.")
 
     @classmethod
-    def create(cls, path: Path, populate: Callable[[Transaction], None], client: str | None) -> Catalog:
+    def create(
+        cls,
+        path: Path,
+        populate: Callable[[Transaction], None],
+        client: str | None,
+        properties: Mapping[str, object] | None = None,
+    ) -> Catalog:
         """
         Make a new file with a first snapshot.
 
         Args:
+            path: of the file; its folder is made if it is missing.
             populate: fills it, inside its first transaction.
+            client: the id of who makes it.
+            properties: what `properties` will give back: JSON values by name.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         db = connect(path)
         try:
             db.execute("BEGIN IMMEDIATE")
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};" + _TABLES)
+            described = [(name, json.dumps(value)) for name, value in (properties or {}).items()]
+            db.executemany("INSERT INTO property VALUES (?, ?)", described)
             txn = _start(db, Model(0, {}, {}), client)
             populate(txn)
             txn.changed()
@@ -250,6 +266,22 @@ class Catalog:
         """The newest snapshot, microseconds: what every ETag of the catalog depends on."""
         with self._pool.connection() as db:
             return int(db.execute("SELECT snaptime FROM state").get)
+
+    def properties(self, view: View) -> dict[str, Any]:
+        """What the catalog's maker said of it."""
+        return {name: json.loads(value) for name, value in view.db.execute("SELECT name, value FROM property")}
+
+    def model_at(self, view: View, snaptime: int) -> Model:
+        """The model at another snapshot, inside a view."""
+        sql = "SELECT max(snaptime) FROM model_change WHERE snaptime <= ?"
+        return self._model(view.db, view.db.execute(sql, (snaptime,)).get)
+
+    def former_tables(self, view: View) -> list[Table]:
+        """The tables that were deleted at the view's snapshot or before, each in its last form."""
+        # SQLite takes a bare column beside max() from the row that has the maximum.
+        sql = "SELECT document, max(until) FROM element GROUP BY oid HAVING max(until) <= ?"
+        elements = [load(text) for text, _ in view.db.execute(sql, (view.snaptime,))]
+        return [element for element in elements if isinstance(element, Table)]
 
     @contextmanager
     def read(self, snaptime: int | None = None) -> Iterator[View]:
