@@ -1,0 +1,136 @@
+"""
+Fixtures for every room: an embedded server per test process, and fresh catalogs in it.
+
+    local_server     the server, in a folder of its own
+    new_catalog      call it for the id of a new, empty catalog
+    connect          call it with a catalog id for a session; closed at the end of the test
+    catalog_session  a session with a new, empty catalog
+    ml_session       a session with a new catalog that has the newer deriva-ml schema
+    ml_catalog       the same, once for each generation of the schema
+    image_session    ml_session, with a domain schema "demo" and the asset table "Image" in it
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deriva_ml_core.catalog.http import HttpClient, Patience
+from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.local_catalog.server import LocalServer
+from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef, TableDef
+from deriva_ml_core.schema.install import install_schema
+from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
+
+SCHEMA_FACTS = Path(__file__).parent / "fixtures" / "deriva-ml-schema.json"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory, monkeypatch):
+    """No test reads or writes the folders of whoever runs it: logins, caches, catalogs."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv("DERIVA_ML_LOCAL_ROOT", str(home / "catalogs"))
+
+
+@pytest.fixture(scope="session")
+def local_server(tmp_path_factory):
+    with LocalServer(tmp_path_factory.mktemp("local_server")) as server:
+        yield server
+
+
+@pytest.fixture
+def new_catalog(local_server):
+    def create() -> str:
+        client = HttpClient(local_server.url, credential=local_server.credential)
+        try:
+            answer = client.request(
+                "POST", "/ermrest/catalog", body=b"{}", headers={"Content-Type": "application/json"}
+            )
+            return str(json.loads(answer.data)["id"])
+        finally:
+            client.close()
+
+    return create
+
+
+@pytest.fixture
+def connect(local_server):
+    sessions = []
+
+    def open_session(catalog_id: str, **options) -> CatalogSession:
+        options = {"credential": local_server.credential, "base_url": local_server.url, **options}
+        session = CatalogSession.connect("local", catalog_id, patience=Patience(backoff_s=0.01), **options)
+        sessions.append(session)
+        return session
+
+    yield open_session
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def catalog_session(connect, new_catalog):
+    return connect(new_catalog())
+
+
+@pytest.fixture
+def ml_session(catalog_session):
+    install_schema(catalog_session)
+    return catalog_session
+
+
+@pytest.fixture(params=["1.54", "1.24"])
+def ml_catalog(request, catalog_session):
+    if request.param == "1.54":
+        install_schema(catalog_session)
+    else:
+        _install_former(catalog_session)
+    return catalog_session
+
+
+@pytest.fixture
+def image_session(ml_session):
+    create_domain_schema(ml_session, "demo")
+    create_asset_table(
+        ml_session, "demo", "Image", columns=[ColumnDef("Label", "text", True)], comment="Pictures of digits"
+    )
+    return ml_session
+
+
+def _install_former(session: CatalogSession) -> None:
+    """A catalog of the former generation, from the facts of a live one."""
+    facts = json.loads(SCHEMA_FACTS.read_text())["generations"]["1.24"]
+    tables = {name: _table(name, fact).document("deriva-ml") for name, fact in facts["tables"].items()}
+    session.post_json("/schema", {"schemas": {"deriva-ml": {"schema_name": "deriva-ml", "tables": tables}}})
+    for vocabulary, terms in facts["vocabulary_terms"].items():
+        if terms:
+            rows = [{"Name": term, "Description": term, "Synonyms": []} for term in terms]
+            session.post_json(f"/entity/deriva-ml:{vocabulary}?defaults=ID,URI", rows)
+    session.forget_model()
+
+
+def _table(name: str, fact: dict) -> TableDef:
+    return TableDef(
+        name,
+        columns=tuple(
+            ColumnDef(column, about["type"], about["nullok"], about.get("default"))
+            for column, about in fact["columns"].items()
+        ),
+        keys=tuple(tuple(key) for key in fact["keys"]),
+        foreign_keys=tuple(
+            ForeignKeyDef(
+                name=key["name"][1],
+                columns=tuple(key["columns"]),
+                schema=key["references"].split(":")[0],
+                table=key["references"].split(":")[1],
+                referenced_columns=tuple(key["referenced_columns"]),
+                on_delete=key["on_delete"],
+                on_update=key["on_update"],
+            )
+            for key in fact["foreign_keys"]
+        ),
+    )
