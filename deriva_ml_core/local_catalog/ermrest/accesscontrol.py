@@ -61,6 +61,7 @@ _BINDING_GRANTS = {
 }
 _UNSET_BY_CLIENTS = {
     "RID": {"update"},
+    "RCB": {"update"},
     "RMT": {"insert", "update"},
     "RMB": {"insert", "update"},
 }

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import apsw
-
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 from deriva_ml_core.local_catalog.ermrest import definitions as says
 from deriva_ml_core.local_catalog.ermrest.bindings import read_bindings
@@ -21,7 +19,7 @@ from deriva_ml_core.local_catalog.ermrest.creating import comparable
 from deriva_ml_core.local_catalog.ermrest.draft import Draft, Fill, without
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Document, ForeignKey, Key, Schema, Table
 from deriva_ml_core.local_catalog.ermrest.typenames import read_type
-from deriva_ml_core.local_catalog.ermrest.values import convert, same_form, stored_default
+from deriva_ml_core.local_catalog.ermrest.values import convert_column, same_form, stored_default
 
 SYSTEM_SCHEMA = "public"
 SYSTEM_TABLES = frozenset({"ERMrest_Client", "ERMrest_Group", "ERMrest_RID_Lease"})
@@ -134,9 +132,9 @@ def _retyped(draft: Draft, table: Table, column: Column, document: Document) -> 
         return column, None
     _check_references(draft, table, column, column_type)
     if same_form(column.type, column_type):
-        return replace(column, type=column_type), _converting(column, column.type, column_type, None)
+        return replace(column, type=column_type), _converting(column, column_type, None)
     slot = draft.new_oid()
-    return replace(column, type=column_type, slot=slot), _converting(column, column.type, column_type, slot)
+    return replace(column, type=column_type, slot=slot), _converting(column, column_type, slot)
 
 
 def _check_references(draft: Draft, table: Table, column: Column, column_type: ColumnType) -> None:
@@ -152,18 +150,8 @@ def _check_references(draft: Draft, table: Table, column: Column, column_type: C
                 raise Conflict(f"Foreign key {fkey.name} cannot compare {types[0].typename} and {types[1].typename}.")
 
 
-def _converting(column: Column, old: ColumnType, new: ColumnType, slot: int | None) -> Fill:
-    """Convert every distinct value once; with no slot only check that each is a value of the new type."""
-
-    def fill(db: apsw.Connection, table: Table) -> None:
-        select = f"SELECT DISTINCT {column.sql} FROM {table.live} WHERE {column.sql} IS NOT NULL"
-        values: list[tuple[Any, ...]] = db.execute(select).fetchall()
-        for (value,) in values:
-            converted = convert(value, old, new)
-            if slot is not None:
-                db.execute(f"UPDATE {table.live} SET c{slot} = ? WHERE {column.sql} = ?", (converted, value))
-
-    return fill
+def _converting(column: Column, new: ColumnType, slot: int | None) -> Fill:
+    return lambda db, table: convert_column(db, table, column, new, slot)
 
 
 def drop_column(draft: Draft, table: Table, column: Column) -> None:

@@ -44,7 +44,7 @@ def create_many(draft: Draft, document: Any) -> Any:
     if isinstance(document, dict) and "schemas" in document:
         return {"schemas": _create_schemas(draft, document["schemas"])}
     if isinstance(document, dict):
-        return _create_listed(draft, [document])[0]
+        return next(iter(_create_listed(draft, [document])), {})
     return _create_listed(draft, says.read_list(document, "The body"))
 
 
@@ -59,20 +59,24 @@ def _create_schemas(draft: Draft, document: Any) -> dict[str, Schema]:
     return made
 
 
-def _create_listed(draft: Draft, documents: list[Any]) -> list[Schema | Table | ForeignKey]:
+def _create_listed(draft: Draft, documents: list[Any]) -> list[Schema | Table]:
+    """What a list asks for; the answer leaves out foreign keys that stand by themselves (observed)."""
     waiting: list[tuple[Table, Any]] = []
-    made: list[Any] = []
+    made: list[Schema | Table] = []
+    loose: list[Document] = []
     for document in documents:
         says.read_object(document, "member of the list")
         if "foreign_key_columns" in document:
-            made.append(document)
+            loose.append(document)
         elif "table_name" in document:
             schema = draft.schema(says.read_name(document, "schema_name"), Conflict)
             made.append(create_table(draft, schema, document, waiting))
         else:
             made.append(create_schema(draft, document, waiting))
     _create_waiting(draft, waiting)
-    return [_create_loose(draft, one) if isinstance(one, dict) else one for one in made]
+    for document in loose:
+        _create_loose(draft, document)
+    return made
 
 
 def _create_waiting(draft: Draft, waiting: list[tuple[Table, Any]]) -> None:

@@ -204,7 +204,7 @@ def _written(writer: Writer, made: Any) -> Any:
         return [_written(writer, one) for one in made]
     if isinstance(made, Schema):
         return writer.schema(made)
-    return writer.table(writer.model.tables[made.oid]) if isinstance(made, Table) else writer.foreign_key(made)
+    return writer.table(writer.model.tables[made.oid])
 
 
 def _post_schema(txn: Transaction, call: Call, target: Target, body: Any) -> Response:

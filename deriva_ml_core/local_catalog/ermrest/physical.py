@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import apsw
 
 from deriva_ml_core.local_catalog.ermrest.model import Column, ForeignKey, Key, Model, Table
+from deriva_ml_core.local_catalog.ermrest.values import stored_default
 
 
 def apply(db: apsw.Connection, old: Model, new: Model) -> None:
@@ -121,14 +122,8 @@ def _column_text(slot: int, affinity: str, column: Column | None, defaulted: set
     if column is not None and not column.nullok:
         text += " NOT NULL"
     if column is not None and column.oid in defaulted and column.default is not None:
-        text += f" DEFAULT {apsw.format_sql_value(_sql_default(column))}"
+        text += f" DEFAULT {apsw.format_sql_value(stored_default(column.type, column.default))}"
     return text
-
-
-def _sql_default(column: Column) -> str | int | float:
-    """The default in stored form. References are to text or numbers in practice; others keep their text."""
-    value = column.default
-    return value if isinstance(value, (str, int, float)) else str(value)
 
 
 def _foreign_key_text(table: Table, fkey: ForeignKey, model: Model) -> str:

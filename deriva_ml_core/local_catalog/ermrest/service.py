@@ -241,7 +241,7 @@ def _inside(call: Call, rest: str) -> Response:
     if kind == "entity_rid" and below and "/" not in below:
         _allow(call.request, "GET")
         return entityrid.answer(call, below)
-    if kind == "history" and call.asked is None:
+    if kind == "history":
         return _history(call, below)
     raise Unrouted(call.request.raw_path)
 
@@ -296,8 +296,8 @@ def _response(answer: Answer) -> Response:
 def _history(call: Call, raw_range: str) -> Response:
     first, comma, rest = raw_range.partition(",")
     last, slash, _ = rest.partition("/")
-    if not comma:
-        raise Unrouted(call.request.raw_path)
+    if not comma or call.asked is not None:
+        raise NotFound("History is a resource of the catalog itself: catalog/ID/history/FROM,UNTIL.")
     if slash or call.request.verb not in {"GET"}:
         raise NotProvided("History cannot be truncated, amended or redacted here: it stays as it was.")
     low = _read_snapshot(first) if first else 0

@@ -31,7 +31,7 @@ from typing import Any
 import apsw
 
 from deriva_ml_core.local_catalog.database import Pool, connect
-from deriva_ml_core.local_catalog.ermrest import physical
+from deriva_ml_core.local_catalog.ermrest import functions, physical
 from deriva_ml_core.local_catalog.ermrest.elements import Element, dump, elements_of, load, model_of
 from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode, time_text
 from deriva_ml_core.local_catalog.ermrest.model import Model, Table
@@ -214,7 +214,7 @@ class Catalog:
             StorageError: there is no such file, or it is not one of ours.
         """
         self.path = path
-        self._pool = Pool(path, lambda file: connect(file, read_only=read_only))
+        self._pool = Pool(path, lambda file: _connect(file, read_only=read_only))
         self._lock = threading.Lock()
         self._models: OrderedDict[int, Model] = OrderedDict()
         self._elements: dict[tuple[int, int], Element] = {}
@@ -243,7 +243,7 @@ class Catalog:
             properties: what `properties` will give back: JSON values by name.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = connect(path)
+        db = _connect(path)
         try:
             db.execute("BEGIN IMMEDIATE")
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};" + _TABLES)
@@ -387,6 +387,12 @@ class Catalog:
         with Path(f"{self.path}-writers").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    db = connect(path, read_only=read_only)
+    functions.install(db)
+    return db
 
 
 def _start(db: apsw.Connection, model: Model, client: str | None) -> Transaction:

@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from typing import Any
 
-from deriva_ml_core.local_catalog.ermrest.model import ColumnType
+import apsw
 
-Stored = str | int | float
+from deriva_ml_core.local_catalog.errors import BadRequest
+from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Table
+from deriva_ml_core.local_catalog.ermrest.sqlforms import form_of, text_form
+from deriva_ml_core.local_catalog.ermrest.types import Stored, kind_of, parser, reader
 
 
-def stored_default(column_type: ColumnType, value: Any) -> Stored | None:
-    """A default of a model document in stored form; BadRequest if it is no value of the type."""
-    return value if value is None or isinstance(value, (str, int, float)) else str(value)
+def stored_default(column_type: ColumnType, value: Any) -> Stored:
+    """
+    A default of a model document in stored form; None for none.
+
+    Raises:
+        BadRequest, Conflict: it is no value of the type.
+    """
+    return None if value is None else reader(column_type)(value)
 
 
 def same_form(old: ColumnType, new: ColumnType) -> bool:
     """Whether values of two types are stored alike, so that a column can keep them as they are."""
-    return (old.scalar, old.array) == (new.scalar, new.array)
+    return (kind_of(old).name, old.array) == (kind_of(new).name, new.array)
 
 
-def convert(value: Stored, old: ColumnType, new: ColumnType) -> Stored | None:
-    """A stored value of one type as a stored value of another; BadRequest if it cannot be one."""
-    if new.affinity == "INTEGER":
-        return int(value)
-    if new.affinity == "REAL":
-        return float(value)
-    return str(value)
+def convert_column(db: apsw.Connection, table: Table, column: Column, new: ColumnType, slot: int | None) -> None:
+    """
+    Give a slot the column's values as values of another type; without one only check that each could be one.
+
+    Conversion goes through PostgreSQL's text form, as its casts do; reals become integers by rounding to even.
+
+    Raises:
+        BadRequest, Conflict: a stored value is no value of the new type.
+    """
+    read = parser(new)
+    rounds = kind_of(column.type).name.startswith("float") and kind_of(new).name.startswith("int")
+    text = text_form(column.sql, form_of(column))
+    sql = f"SELECT DISTINCT {column.sql}, {text} FROM {table.live} WHERE {column.sql} IS NOT NULL"
+    values: list[tuple[Any, ...]] = db.execute(sql).fetchall()
+    changes = [(read(_rounded(text) if rounds else str(text)), value) for value, text in values]
+    if slot is not None:
+        db.executemany(f"UPDATE {table.live} SET c{slot} = ? WHERE {column.sql} = ?", changes)
+
+
+def _rounded(text: str) -> str:
+    try:
+        return str(round(float(text)))
+    except (ValueError, OverflowError) as err:
+        raise BadRequest(f"'{text}' has no integer beside it.") from err
