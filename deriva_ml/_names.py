@@ -1,0 +1,186 @@
+"""Every public name of deriva-ml, once: import path -> name -> the module that defines it.
+
+The modules of this package answer from this table, each by three lines; nothing is loaded before it is asked for.
+Their `.pyi` files, which type checkers and editors read, are written from it: `python -m deriva_ml._names`.
+Source of the import paths: COMPAT.md, sections 3 and 19.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_CORE = "deriva_ml_core."
+
+_CONNECTION = {"DerivaML": "connection", "DerivaMLConfig": "config.connection_config"}
+_NAMES = dict.fromkeys(
+    ("BuiltinTypes", "DerivaSystemColumns", "ExecAssetType", "ExecMetadataType", "MLAsset", "MLVocab"), "schema.names"
+)
+_COLUMNS = {"ColumnDefinition": "schema.elements:ColumnDef"}
+_ASSETS = {
+    **dict.fromkeys(("AssetRIDConfig", "AssetSpec", "AssetSpecConfig", "LocalFile", "LocalFileConfig"), "assets.specs"),
+    "AssetFilePath": "assets.paths",
+}
+_UPLOADS = dict.fromkeys(("UploadProgress", "UploadReport"), "assets.progress")
+_DATASETS = {
+    "DatasetSpec": "datasets.specs",
+    "DatasetSpecConfig": "datasets.specs",
+    "DatasetVersion": "datasets.versions",
+    "VersionPart": "datasets.versions",
+}
+_BAGS = {"Dataset": "datasets.dataset", "DatasetBag": "datasets.bag"}
+_EXECUTIONS = {
+    "Execution": "executions.execution",
+    "ExecutionConfiguration": "executions.configuration",
+    "ExecutionRecord": "executions.record",
+}
+_ERRORS = dict.fromkeys(
+    (
+        "CatalogError",
+        "CatalogUnreachable",
+        "ChecksumMismatch",
+        "ConfigModuleError",
+        "DerivaMLAuthenticationError",
+        "DerivaMLConfigurationError",
+        "DerivaMLDatasetNotFound",
+        "DerivaMLDirtyWorkflowError",
+        "DerivaMLException",
+        "DerivaMLExecutionError",
+        "DerivaMLExecutionNotFound",
+        "DerivaMLInvalidTerm",
+        "DerivaMLNotFoundError",
+        "DerivaMLReadOnlyError",
+        "DerivaMLSchemaError",
+        "DerivaMLStateInconsistency",
+        "DerivaMLTableNotFound",
+        "DerivaMLTableTypeError",
+        "DerivaMLUploadError",
+        "DerivaMLValidationError",
+        "DerivaMLWorkflowError",
+        "InvalidTransitionError",
+        "WorkingFolderError",
+    ),
+    "errors",
+)
+_CONFIGURING = {
+    "create_model_config": "config.groups",
+    "DescribedList": "config.descriptions",
+    "with_description": "config.descriptions",
+    "load_configs": "config.discovery",
+    **dict.fromkeys(
+        ("BaseConfig", "DerivaBaseConfig", "base_defaults", "get_notebook_configuration", "notebook_config"),
+        "config.notebooks",
+    ),
+    **dict.fromkeys(
+        (
+            "MultirunSpec",
+            "get_all_multirun_configs",
+            "get_multirun_config",
+            "list_multirun_configs",
+            "multirun_config",
+        ),
+        "config.multiruns",
+    ),
+}
+_RUNNING = {"DerivaMLModel": "runner", "run_model": "runner"}
+_WORKFLOW = {"Workflow": "workflows.workflow"}
+_RID = {"RID": "assets.specs"}
+_STATUS = {"Status": "executions.states"}
+
+# import path below `deriva_ml` -> name -> "module below deriva_ml_core[:its name there]"
+_TABLE: Mapping[str, Mapping[str, str]] = {
+    "": {
+        **_CONNECTION,
+        **_NAMES,
+        **_COLUMNS,
+        **_RID,
+        **_ASSETS,
+        **_UPLOADS,
+        **_DATASETS,
+        **_BAGS,
+        **_EXECUTIONS,
+        **_WORKFLOW,
+        **_STATUS,
+        **_ERRORS,
+    },
+    "execution": {**_EXECUTIONS, **_WORKFLOW, **_ASSETS, **_UPLOADS, **_STATUS, **_CONFIGURING, **_RUNNING},
+    "execution.runner": {**_RUNNING, "create_model_config": "config.groups"},
+    "dataset": {**_DATASETS, **_BAGS},
+    "dataset.aux_classes": _DATASETS,
+    "dataset.dataset_bag": {"DatasetBag": "datasets.bag"},
+    "asset": _ASSETS,
+    "asset.aux_classes": _ASSETS,
+    "core": {**_CONNECTION, **_NAMES, **_COLUMNS, **_RID, **_STATUS, **_ERRORS},
+    "core.config": {"DerivaMLConfig": "config.connection_config"},
+    "core.definitions": {**_NAMES, **_COLUMNS, **_RID, **_STATUS, **_UPLOADS, **_ERRORS},
+    "core.enums": _NAMES,
+    "core.ermrest": {**_COLUMNS, **_UPLOADS},
+    "core.exceptions": _ERRORS,
+}
+
+Getter = Callable[[str], Any]
+
+
+def public_names(module: str) -> dict[str, str]:
+    """What a module of the front door offers: name -> "full module:name there"."""
+    path = module.partition(".")[2]
+    entries = {}
+    for name, home in _TABLE[path].items():
+        place, _, attribute = home.partition(":")
+        entries[name] = f"{_CORE}{place}:{attribute or name}"
+    return dict(sorted(entries.items()))
+
+
+def modules() -> list[str]:
+    """Full names of all modules of the front door."""
+    return [f"deriva_ml.{path}" if path else "deriva_ml" for path in _TABLE]
+
+
+def front_door(module: str) -> tuple[list[str], Getter, Callable[[], list[str]]]:
+    """The `__all__`, `__getattr__` and `__dir__` of a module of the front door."""
+    entries = public_names(module)
+
+    def get(name: str) -> Any:
+        if name not in entries:
+            raise AttributeError(_no_such_name(module, name, entries))
+        home, _, attribute = entries[name].partition(":")
+        value = getattr(importlib.import_module(home), attribute)
+        setattr(sys.modules[module], name, value)
+        return value
+
+    return list(entries), get, lambda: list(entries)
+
+
+def _no_such_name(module: str, name: str, entries: Mapping[str, str]) -> str:
+    message = f"module {module!r} has no attribute {name!r}"
+    if name.startswith("__"):  # Python asks for many that are not there; no suggestions, no imports
+        return message
+    from deriva_ml_core.errors import nearest
+
+    return message + nearest(name, entries)
+
+
+def stub_text(module: str) -> str:
+    """The `.pyi` of a module: an explicit import for each name."""
+    entries = public_names(module)
+    lines = ["# Written by `python -m deriva_ml._names` from the table there; a test compares them.", ""]
+    for name, home in sorted(entries.items(), key=lambda item: (item[1].partition(":")[0], item[0])):
+        place, _, attribute = home.partition(":")
+        lines.append(f"from {place} import {attribute} as {name}")
+    if module == "deriva_ml":
+        lines += ["", "__version__: str"]
+    return "\n".join([*lines, "", f"__all__: list[str] = {sorted(entries)!r}", ""])
+
+
+def stub_path(module: str) -> Path:
+    """Where the `.pyi` of a module lies: beside its source."""
+    folder = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    return folder / "__init__.pyi" if folder.is_dir() else folder.with_suffix(".pyi")
+
+
+if __name__ == "__main__":
+    for each in modules():
+        stub_path(each).write_text(stub_text(each), encoding="utf-8")

@@ -1,0 +1,5 @@
+"""The configuration of a connection."""
+
+from deriva_ml._names import front_door
+
+__all__, __getattr__, __dir__ = front_door(__name__)

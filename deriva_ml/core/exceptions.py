@@ -1,0 +1,5 @@
+"""Errors."""
+
+from deriva_ml._names import front_door
+
+__all__, __getattr__, __dir__ = front_door(__name__)

@@ -1,0 +1,5 @@
+# Written by `python -m deriva_ml._names` from the table there; a test compares them.
+
+from deriva_ml_core.datasets.bag import DatasetBag as DatasetBag
+
+__all__: list[str] = ['DatasetBag']

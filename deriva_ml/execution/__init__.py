@@ -1,0 +1,5 @@
+"""Executions, their configuration, and the names with which a project's configs are written."""
+
+from deriva_ml._names import front_door
+
+__all__, __getattr__, __dir__ = front_door(__name__)

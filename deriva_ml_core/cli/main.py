@@ -1,0 +1,141 @@
+"""What all commands share: exit codes, one-line errors, logging options, and which distribution this is."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, nearest
+
+EXIT_FAILED, EXIT_INPUT, EXIT_PENDING = 1, 2, 3
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+# Frames of these stand above the user's own code in a traceback and say nothing about it.
+_MACHINERY = ("hydra", "hydra_zen", "omegaconf", "deriva_ml_core", "deriva_ml", "deriva_ml_hydra_plugins")
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An argparse parser whose refusals are errors like all others: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving.
+
+        Raises:
+            DerivaMLConfigurationError: always.
+        """
+        raise DerivaMLConfigurationError(f"{message} (see {self.prog} --help)")
+
+    def known_options(self) -> list[str]:
+        """All option strings, for suggestions."""
+        return list(self._option_string_actions)
+
+
+class ShowVersion(argparse.Action):
+    """`--version`: work out the text only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, help=help or "say which deriva-ml this is, and where it lies")
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Print and leave."""
+        print(version_text())
+        raise SystemExit(0)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """`--version`, `-q/--quiet` and `--debug`, as every command has them."""
+    parser.add_argument("--version", action=ShowVersion)
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    loudness.add_argument("--debug", action="store_true", help="log every step; full tracebacks")
+
+
+def configure_logging(*, quiet: bool = False, debug: bool = False) -> None:
+    """Log to stderr; for commands that Hydra does not configure."""
+    level = logging.CRITICAL if quiet else logging.DEBUG if debug else logging.INFO
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s" if not debug else None)
+
+
+def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
+    """Run a command and turn how it ends into an exit code.
+
+    Errors of the user's are one line on stderr and their class's exit code; a failing model is its traceback and 1;
+    Ctrl-C is 130. `SystemExit` passes, so that a model's `sys.exit(3)` is the command's.
+    """
+    try:
+        return body() or 0
+    except DerivaMLException as err:
+        if debug:
+            traceback.print_exception(err)
+        print(f"error: {' '.join(str(err).split())}", file=sys.stderr)
+        return err.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `… | head`: the reader has gone, and Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as err:  # noqa: BLE001  the last door: the traceback is the message, whatever it was
+        print_traceback(err, full=debug)
+        return EXIT_FAILED
+
+
+def print_traceback(err: BaseException, *, full: bool = False) -> None:
+    """Print a traceback to stderr, beginning with the user's own frames where it has any."""
+    trace = err.__traceback__ if full else _own_frames(err.__traceback__)
+    traceback.print_exception(type(err), err, trace, file=sys.stderr)
+
+
+def _own_frames(trace: TracebackType | None) -> TracebackType | None:
+    own = trace
+    while own is not None and _is_machinery(own):
+        own = own.tb_next
+    return own or trace
+
+
+def _is_machinery(trace: TracebackType) -> bool:
+    module = str(trace.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] in _MACHINERY
+
+
+def unknown_option(token: str, known: Sequence[str]) -> DerivaMLConfigurationError:
+    """The error for an option that a command does not have."""
+    return DerivaMLConfigurationError(f"unknown option {token}{nearest(token.partition('=')[0], known)}")
+
+
+def version_text() -> str:
+    """Name, version and place of the installed distribution: another one on the registry has the same name."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        installed = distribution("deriva-ml")
+        name, version, place = (
+            installed.metadata["Name"],
+            installed.version,
+            _origin(installed.read_text("direct_url.json")),
+        )
+    except PackageNotFoundError:
+        name, version, place = "deriva-ml", "(not installed)", None
+    package = Path(__file__).resolve().parents[1].parent
+    return f"{name} {version}\nfrom {place or package}\nrunning {package} on Python {sys.version.split()[0]}"
+
+
+def _origin(direct_url: str | None) -> str | None:
+    """Where pip or uv took a distribution from (PEP 610); None is a registry."""
+    import json
+
+    if not direct_url:
+        return None
+    origin = json.loads(direct_url)
+    url = str(origin.get("url", "")).removeprefix("file://")
+    if commit := origin.get("vcs_info", {}).get("commit_id"):
+        return f"{url}@{commit}"
+    return f"{url} (editable)" if origin.get("dir_info", {}).get("editable") else url

@@ -1,0 +1,134 @@
+"""deriva-ml-run: compose a project's configuration and run its model, once or in a sweep, inside an execution."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
+from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
+
+PROGRAM = "deriva-ml-run"
+INFO_TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+MENU = "menu"
+
+_DESCRIPTION = """\
+Run a model of this project and record the run in a Deriva catalog.
+
+Overrides: GROUP=OPTION chooses an option, GROUP.KEY=VALUE sets a value, +experiment=NAME runs an experiment,
++multirun=NAME a named sweep, dry_run=true checks everything and writes nothing.
+--info lists the groups and options that the project has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """A parsed command line: our options, and the overrides that are left, in their order."""
+
+    options: argparse.Namespace
+    overrides: list[str]
+
+
+def build_parser() -> ArgumentParser:
+    """The options of deriva-ml-run: its own and Hydra's."""
+    parser = ArgumentParser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        usage=f"{PROGRAM} [OPTION | OVERRIDE]...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--host", help="the Deriva server, or local for the embedded catalog")
+    parser.add_argument("--catalog", metavar="ID", help="the catalog's number, alias or name")
+    parser.add_argument("--config-dir", "-c", default="src/configs", metavar="DIR", help="folder of the configuration")
+    parser.add_argument("--config-name", "-cn", default="deriva_model", metavar="NAME", help="top-level configuration")
+    parser.add_argument("--multirun", "-m", action="store_true", help="run a sweep: KEY=A,B,C gives a job for each")
+    parser.add_argument("--allow-dirty", action="store_true", help="don't warn about uncommitted changes")
+    parser.add_argument("--info", "-i", nargs="?", const=MENU, metavar="TOPIC", help=_info_help())
+    parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
+    add_common_options(parser)
+    _add_hydra_options(parser.add_argument_group("Hydra's own options"))
+    return parser
+
+
+def _info_help() -> str:
+    return f"list groups and options; with a topic, Hydra's own: {', '.join(INFO_TOPICS)}"
+
+
+def _add_hydra_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--cfg", choices=("job", "hydra", "all"), help="print the composed configuration, run nothing")
+    group.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations first")
+    group.add_argument("--package", "-p", help="with --cfg: only this part")
+    group.add_argument("--run", "-r", action="store_true", help="run once (what happens without any option)")
+    group.add_argument("--config-path", "-cp", metavar="DIR", help="folder with YAML configurations of the project")
+    group.add_argument("--hydra-help", action="store_true", help="Hydra's help")
+    group.add_argument("--shell-completion", "-sc", action="store_true", help="install=SHELL, uninstall=SHELL")
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Separate options from overrides, in any order.
+
+    Raises:
+        DerivaMLConfigurationError: an option that there is not, or options that exclude each other.
+    """
+    parser = build_parser()
+    options, rest = parser.parse_known_args(_protect_info(argv))
+    for token in rest:
+        if token.startswith("-"):
+            raise unknown_option(token, parser.known_options())
+    _check_options(options)
+    return Arguments(options, rest)
+
+
+def _protect_info(argv: Sequence[str]) -> list[str]:
+    """Keep `--info model_config=quick` from reading the override as a topic."""
+    out = []
+    for token, following in zip(argv, [*argv[1:], ""], strict=True):
+        takes_next = following and "=" not in following and not following.startswith(("-", "~", "+"))
+        out.append(f"--info={MENU}" if token in ("--info", "-i") and not takes_next else token)
+    return out
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if options.info is not None and options.info not in (MENU, *INFO_TOPICS):
+        topics = ", ".join(INFO_TOPICS)
+        raise DerivaMLConfigurationError(
+            f"--info has no topic {options.info!r}{nearest(options.info, INFO_TOPICS)} (topics: {topics})"
+        )
+    modes = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
+    modes["--shell-completion"] = options.shell_completion
+    asked = [name for name, value in modes.items() if value]
+    if len(asked) > 1:
+        raise DerivaMLConfigurationError(f"only one of {' and '.join(asked)} at a time")
+    if options.resolve and not options.cfg:
+        raise DerivaMLConfigurationError("--resolve only goes with --cfg")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code (0 done, 1 failed, 2 wrong input, 3 outputs not uploaded)."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    return run_command(lambda: _dispatch(parse(arguments)), debug="--debug" in arguments)
+
+
+def _dispatch(arguments: Arguments) -> int:
+    """Late imports: `--help` and `--version` need none of Hydra."""
+    from deriva_ml_core.cli import running
+
+    options = arguments.options
+    if options.hydra_help:
+        return running.hydra_help(options)
+    project = running.open_project(options, arguments.overrides)
+    if options.info == MENU:
+        return running.print_menu(project, program_name())
+    return running.perform(project, options)
+
+
+def program_name() -> str:
+    """How the user called the command, for usage lines."""
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else PROGRAM
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""What deriva-ml-run does once its command line is parsed. It imports Hydra; run.py does not."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from deriva_ml_core.config.application import Application, search_path_of
+from deriva_ml_core.config.discovery import load_project
+from deriva_ml_core.config.hydra_folders import install_hydra_defaults
+from deriva_ml_core.config.menu import build_menu, plain_lines
+from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides, quote
+
+PLAIN_WIDTH = 100
+ALLOW_DIRTY, DRY_RUN = "DERIVA_ML_ALLOW_DIRTY", "DERIVA_ML_DRY_RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A loaded project and what the command line asks of it."""
+
+    application: Application
+    checked: CheckedOverrides
+
+    @property
+    def overrides(self) -> list[str]:
+        """What Hydra gets."""
+        return self.checked.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The task that Hydra runs, here or in a worker: build the configured values and call run_model with them."""
+
+    quiet: bool = False
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Raises whatever run_model raises; DerivaMLConfigurationError where a value can't be built."""
+        from deriva_ml_core.cli.job import call_run_model
+
+        if self.quiet:
+            _silence_console()
+        call_run_model(composed)
+
+
+def hydra_help(options: argparse.Namespace) -> int:
+    """Print Hydra's help; it needs no project."""
+    with Application(options.config_name, job_name=options.config_name) as application:
+        application.hydra_help([])
+    return 0
+
+
+def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
+    """Load the configuration modules and check the overrides against what they registered.
+
+    Raises:
+        DerivaMLConfigurationError: no such folder, a module that fails, an override that can't be meant.
+    """
+    load_project(Path(options.config_dir))
+    install_hydra_defaults()
+    given = [*_connection_overrides(options), *tokens]
+    checked = (
+        CheckedOverrides(given, None, None)
+        if options.shell_completion
+        else check_overrides(given, structured_only=options.config_path is None)
+    )
+    if options.debug:
+        checked.tokens.insert(0, "hydra.verbose=true")
+    job_name = checked.experiment or (checked.multirun.name if checked.multirun else options.config_name)
+    application = Application(options.config_name, job_name=job_name, search_path=search_path_of(options.config_path))
+    return Project(application, checked)
+
+
+def _connection_overrides(options: argparse.Namespace) -> list[str]:
+    named = {"deriva_ml.hostname": options.host, "deriva_ml.catalog_id": options.catalog}
+    return [f"{key}={quote(value)}" for key, value in named.items() if value]
+
+
+def print_menu(project: Project, command: str) -> int:
+    """The menu of a bare `--info`: rich on a terminal, plain text otherwise."""
+    choices = _choices(project) if project.overrides else None
+    menu = build_menu(project.application.config_name, command=command, choices=choices)
+    if sys.stdout.isatty():
+        from deriva_ml_core.cli.menu import print_rich
+
+        print_rich(menu)
+    else:
+        width = int(os.environ.get("COLUMNS") or 0) or PLAIN_WIDTH
+        print("\n".join(plain_lines(menu, width)))
+    return 0
+
+
+def _choices(project: Project) -> dict[str, str]:
+    with project.application as application:
+        application.compose(project.overrides, sweep=True)
+        return application.choices
+
+
+def perform(project: Project, options: argparse.Namespace) -> int:
+    """Show something of Hydra's, or run."""
+    with project.application as application:
+        if options.cfg:
+            application.show(project.overrides, options.cfg, package=options.package, resolve=options.resolve)
+        elif options.info:
+            application.info(project.overrides, options.info)
+        elif options.shell_completion:
+            application.shell_completion(project.overrides)
+        else:
+            _run(application, project, options)
+    return 0
+
+
+def _run(application: Application, project: Project, options: argparse.Namespace) -> None:
+    job = Job(quiet=options.quiet)
+    with _variables(options, project.overrides):
+        if options.multirun or project.checked.multirun is not None:
+            application.sweep(job, project.overrides)
+        else:
+            application.run(job, project.overrides)
+
+
+@contextmanager
+def _variables(options: argparse.Namespace, overrides: Sequence[str]) -> Iterator[None]:
+    """Variables that the model's process, and its children, can read (COMPAT section 2); removed at the end."""
+    wanted = {}
+    if options.allow_dirty:
+        wanted[ALLOW_DIRTY] = "true"
+    if any(token.lower() == "dry_run=true" for token in overrides):
+        wanted[DRY_RUN] = "true"
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _silence_console() -> None:
+    """`-q`: the console shows only what is critical; the job's log file keeps everything."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.CRITICAL)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
+
+
+__all__: Any = ["Job", "Project", "hydra_help", "open_project", "perform", "print_menu", "terminal_width"]

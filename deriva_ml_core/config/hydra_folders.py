@@ -1,0 +1,61 @@
+"""Hydra's own defaults for a project: its outputs lie in the connection's working folder, not in ./outputs.
+
+The node `hydra/config` in Hydra's store is changed in place, and only where it still has Hydra's stock values: a
+project's own `store(HydraConf(...))` keeps what it says. Overrides on the command line win over both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from deriva_ml_core.config.working_folder import compute_workdir, working_folder_of
+
+OUTPUT_SUBDIR = "hydra-config"
+_NOW = "${now:%Y-%m-%d_%H-%M-%S}"
+# Source: COMPAT.md section 5.
+_FOLDERS = {
+    ("run", "dir"): f"${{deriva_workdir:}}/hydra/{_NOW}",
+    ("sweep", "dir"): f"${{deriva_workdir:}}/hydra-sweep/{_NOW}",
+    ("output_subdir",): OUTPUT_SUBDIR,
+}
+
+
+def install_hydra_defaults() -> None:
+    """Register the resolvers and put our folders where the project has none of its own."""
+    register_resolvers()
+    node = ConfigStore.instance().repo["hydra"]["config.yaml"].node
+    stock = OmegaConf.structured(HydraConf)
+    for path, value in _FOLDERS.items():
+        if _get(node, path) == _get(stock, path):
+            _set(node, path, value)
+
+
+def register_resolvers() -> None:
+    """`${compute_workdir:DIR,CATALOG,HOST}` and `${deriva_workdir:}`; resolvers belong to the process."""
+    OmegaConf.register_new_resolver("compute_workdir", compute_workdir, replace=True)
+    OmegaConf.register_new_resolver("deriva_workdir", _deriva_workdir, replace=True)
+
+
+def _deriva_workdir(*, _root_: DictConfig) -> str:
+    """The working folder of the configuration in which it stands."""
+    return str(working_folder_of(_root_.get("deriva_ml")))
+
+
+def _get(node: DictConfig, path: tuple[str, ...]) -> Any:
+    for key in path[:-1]:
+        node = node[key]
+    return OmegaConf.to_container(node, resolve=False)[path[-1]]  # type: ignore[call-overload, index]
+
+
+def _set(node: DictConfig, path: tuple[str, ...], value: str) -> None:
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+
+
+# A worker process unpickles the job and gets the configuration with its interpolations: it needs them, too.
+register_resolvers()

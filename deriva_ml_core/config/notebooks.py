@@ -1,0 +1,142 @@
+"""Configurations of notebooks: plain values, instantiated in the notebook's own kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from hydra_zen import builds, instantiate, store
+
+from deriva_ml_core.config.discovery import publish
+from deriva_ml_core.config.groups import GROUP_DEFAULTS, group_defaults
+from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
+
+OVERRIDES_VARIABLE = "DERIVA_ML_HYDRA_OVERRIDES"
+NOTEBOOK_GROUPS = ("deriva_ml", "datasets", "assets")
+
+
+@dataclass
+class BaseConfig:
+    """What every notebook's configuration has; subclass it to add fields of your own.
+
+    The fields of the groups are Any: pydantic models do not fit Hydra's structured configurations.
+    """
+
+    deriva_ml: Any = None
+    datasets: Any = None
+    assets: Any = None
+    dry_run: bool = False
+    description: str = ""
+    config_choices: dict[str, str] = field(default_factory=dict)
+    script_config: Any = None
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseConfig)
+
+base_defaults: list[Any] = group_defaults(**{group: GROUP_DEFAULTS[group] for group in NOTEBOOK_GROUPS})
+
+DerivaBaseConfig = builds(
+    BaseConfig,
+    populate_full_signature=True,
+    hydra_convert="all",
+    hydra_defaults=base_defaults,
+    zen_dataclass={"cls_name": "DerivaBaseConfig"},
+)
+store(DerivaBaseConfig, name="deriva_base")
+
+
+def notebook_config(
+    name: str,
+    config_class: type[BaseConfig] | None = None,
+    defaults: Mapping[str, str] | None = None,
+    **field_defaults: Any,
+) -> Any:
+    """Define and store the configuration of a notebook.
+
+    Args:
+        name: what `run_notebook(name)` asks for.
+        config_class: BaseConfig, or a dataclass that subclasses it.
+        defaults: option for each of the groups deriva_ml, datasets, assets that shall not have its usual default;
+            further groups are added.
+        field_defaults: values for fields of `config_class`.
+
+    Returns:
+        The stored hydra-zen configuration.
+
+    Raises:
+        DerivaMLConfigurationError: `config_class` is not a BaseConfig, or has no such field.
+    """
+    target = config_class or BaseConfig
+    _check_fields(name, target, field_defaults)
+    options = {group: GROUP_DEFAULTS[group] for group in NOTEBOOK_GROUPS} | dict(defaults or {})
+    config = builds(
+        target,
+        populate_full_signature=True,
+        hydra_convert="all",
+        hydra_defaults=group_defaults(**options),
+        **field_defaults,
+    )
+    store(config, name=name)
+    return config
+
+
+def get_notebook_configuration(
+    config_class: type[ConfigT],
+    config_name: str,
+    overrides: Sequence[str] | None = None,
+    job_name: str = "notebook",
+    version_base: str = "1.3",
+) -> ConfigT:
+    """Compose and instantiate a stored configuration.
+
+    Overrides that a command passed through DERIVA_ML_HYDRA_OVERRIDES (a JSON list) come first, those given here
+    after them, so that these win.
+
+    Raises:
+        DerivaMLConfigurationError: no such configuration, a wrong override, or a value that can't be built.
+    """
+    from deriva_ml_core.config.application import Application
+
+    publish()
+    application = Application(config_name, job_name=job_name, version_base=version_base)
+    with application:
+        composed = application.compose([*overrides_from_environment(), *(overrides or ())])
+        config = application.build(composed, instantiate)
+    if not isinstance(config, config_class):
+        wanted = config_class.__name__
+        raise DerivaMLConfigurationError(
+            f"configuration {config_name!r} builds a {type(config).__name__}, not a {wanted}"
+        )
+    config.config_choices = application.choices
+    return config
+
+
+def overrides_from_environment() -> list[str]:
+    """What DERIVA_ML_HYDRA_OVERRIDES holds.
+
+    Raises:
+        DerivaMLConfigurationError: it is not a JSON list of strings.
+    """
+    text = os.environ.get(OVERRIDES_VARIABLE, "")
+    if not text.strip():
+        return []
+    try:
+        overrides = json.loads(text)
+    except ValueError:
+        overrides = None
+    if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
+        raise DerivaMLConfigurationError(f"{OVERRIDES_VARIABLE} must be a JSON list of strings, not {text!r}")
+    return overrides
+
+
+def _check_fields(name: str, target: type[Any], field_defaults: Mapping[str, Any]) -> None:
+    if not (isinstance(target, type) and issubclass(target, BaseConfig)):
+        raise DerivaMLConfigurationError(f"notebook_config({name!r}): config_class must be a subclass of BaseConfig")
+    known = [item.name for item in fields(target)]
+    for unknown in field_defaults.keys() - set(known):
+        raise DerivaMLConfigurationError(
+            f"notebook_config({name!r}): {target.__name__} has no field {unknown!r}{nearest(unknown, known)}"
+        )
