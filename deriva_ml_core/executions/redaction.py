@@ -122,7 +122,7 @@ _BARE = re.compile(
     r"(?P<value>(?![{\[(])[^\s'\",]+?)(?=[}\])]*(?:[\s'\",]|$))"
 )
 _OPTION = re.compile(
-    r"(?P<before>(?<!\S)--?(?P<name>[A-Za-z][\w-]*)(?:=|[ \t]+))(?P<value>(?!-)[^\s'\"]+|\"[^\"]*\"|'[^']*')"
+    r"(?P<before>(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)(?:=|[ \t]+))(?P<value>(?!-)[^\s'\"]+|\"[^\"]*\"|'[^']*')"
 )
 _OVERRIDE = re.compile(r"^(?P<before>[+~]{0,2}(?P<name>[\w./-]+)(?:@[\w.:]+)?=)(?P<value>.+)$", re.DOTALL)
 _TELLS_NOTHING = re.compile(

@@ -349,7 +349,7 @@ def a_model():
         CallableModel(),
         CallableModel().__call__,
         functools.lru_cache(a_model),
-        sys.modules[__name__] if __name__ in sys.modules else a_model,
+        sys.modules.get(__name__, a_model),
     ],
 )
 def test_wrappers_are_seen_through(thing):
