@@ -14,7 +14,7 @@ Source: ERMrest docs, "Static ACL Technical Reference", "Access Decision Introsp
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from deriva_ml_core.local_catalog.auth import Client
@@ -72,13 +72,16 @@ class Snapshot(Protocol):
     """What a decision needs of a View or a Transaction."""
 
     @property
-    def model(self) -> Model: ...
+    def model(self) -> Model:
+        """The model of its time."""
 
     @property
-    def today(self) -> Model: ...
+    def today(self) -> Model:
+        """The newest model."""
 
     @property
-    def past(self) -> bool: ...
+    def past(self) -> bool:
+        """Whether it is a snapshot of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Access:
 
     model: Model
     client: Client
+    _inherited: dict[tuple[int, str], Decision] = field(default_factory=dict, compare=False)
+    """Decisions on columns that have no policy of their own, by table and right: most columns have none."""
 
     def catalog(self, right: str) -> bool:
         """owner, create or enumerate of the catalog."""
@@ -104,11 +109,15 @@ class Access:
         """enumerate, select, insert, update or delete of a column's values."""
         if right in _UNSET_BY_CLIENTS.get(column.name, ()):
             return False
-        bindings = {**table.acl_bindings, **column.acl_bindings}
-        return self._granted(right, [column.acls, *self._lists(table)], _GRANTS) or self._bound(right, bindings)
+        if column.acls or column.acl_bindings:
+            bindings = {**table.acl_bindings, **column.acl_bindings}
+            return self._granted(right, [column.acls, *self._lists(table)], _GRANTS) or self._bound(right, bindings)
+        if (table.oid, right) not in self._inherited:
+            self._inherited[table.oid, right] = self.table(table, right)
+        return self._inherited[table.oid, right]
 
     def foreign_key(self, fkey: ForeignKey, right: str) -> Decision:
-        """insert or update: whether references may be made. The default is everybody who may write the row."""
+        """Insert or update: whether references may be made. The default is everybody who may write the row."""
         if right not in fkey.acls or self.client.passes(fkey.acls[right]) or self.client.passes(fkey.acls.get("write")):
             return True
         return self._owns(self._lists(self.model.tables[fkey.table])) or self._bound(right, fkey.acl_bindings)

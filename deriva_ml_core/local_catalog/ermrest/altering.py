@@ -8,11 +8,9 @@ Source: ERMrest docs, the Alteration and Deletion sections of "Model Operations"
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 from deriva_ml_core.local_catalog.ermrest import definitions as says
 from deriva_ml_core.local_catalog.ermrest.bindings import read_bindings
 from deriva_ml_core.local_catalog.ermrest.creating import comparable
@@ -20,6 +18,7 @@ from deriva_ml_core.local_catalog.ermrest.draft import Draft, Fill, without
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Document, ForeignKey, Key, Schema, Table
 from deriva_ml_core.local_catalog.ermrest.typenames import read_type
 from deriva_ml_core.local_catalog.ermrest.values import convert_column, same_form, stored_default
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 SYSTEM_SCHEMA = "public"
 SYSTEM_TABLES = frozenset({"ERMrest_Client", "ERMrest_Group", "ERMrest_RID_Lease"})
@@ -252,6 +251,6 @@ def is_system_table(draft: Draft, table: Table) -> bool:
     return table.name in SYSTEM_TABLES and draft.schemas[table.schema].name == SYSTEM_SCHEMA
 
 
-def _refuse_system(is_system: bool, what: str) -> None:  # noqa: FBT001 - a guard reads better with its condition first
+def _refuse_system(is_system: bool, what: str) -> None:
     if is_system:
         raise Conflict(f"The {what} belongs to the system: it keeps its name and stays.")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 from deriva_ml_core.local_catalog.ermrest import definitions as says
 from deriva_ml_core.local_catalog.ermrest.model import Document, Model, Table
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 
 def read_bindings(model: Model | None, kind: str, table: Table | None, document: Any) -> Document:

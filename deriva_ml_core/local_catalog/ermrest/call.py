@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deriva_ml_core.local_catalog.auth import Client
-from deriva_ml_core.local_catalog.errors import Conflict, Forbidden
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import require_catalog
 from deriva_ml_core.local_catalog.ermrest.storage import Catalog, NoSnapshot, Transaction, View
+from deriva_ml_core.local_catalog.errors import Conflict, Forbidden
 from deriva_ml_core.local_catalog.http import Request, Response, check_preconditions, make_etag
 
 

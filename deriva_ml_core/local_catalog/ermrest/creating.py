@@ -12,7 +12,6 @@ from typing import Any
 
 import apsw
 
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 from deriva_ml_core.local_catalog.ermrest import definitions as says
 from deriva_ml_core.local_catalog.ermrest.bindings import read_bindings
 from deriva_ml_core.local_catalog.ermrest.draft import Draft, Fill
@@ -28,6 +27,7 @@ from deriva_ml_core.local_catalog.ermrest.model import (
 )
 from deriva_ml_core.local_catalog.ermrest.typenames import SYSTEM_TYPES, read_type
 from deriva_ml_core.local_catalog.ermrest.values import stored_default
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 _NOT_NULL = {"RID": False, "RCT": False, "RMT": False, "RCB": True, "RMB": True}
 _INTEGERS = frozenset({"int2", "int4", "int8", "serial2", "serial4", "serial8"})

@@ -12,9 +12,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import ACLS, BINDINGS
 from deriva_ml_core.local_catalog.ermrest.model import Document
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 MAX_NAME_BYTES = 63
 _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")

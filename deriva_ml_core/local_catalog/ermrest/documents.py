@@ -16,9 +16,8 @@ from typing import Any
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import CATALOG_ACLS, Access, Decision, Snapshot
 from deriva_ml_core.local_catalog.ermrest.model import Column, Document, ForeignKey, Key, Model, Schema, Table
 
-FEATURES = {
-    name: True
-    for name in (
+FEATURES = dict.fromkeys(
+    (
         "attributegroup_rights_summary",
         "catalog_alias",
         "csv_array_json",
@@ -27,8 +26,9 @@ FEATURES = {
         "indexing_preferences",
         "quantified_value_lists",
         "rid_lease",
-    )
-}
+    ),
+    True,
+)
 """What the service says it can do."""
 
 _CHANGES = ("create", "insert", "update", "delete", "owner")

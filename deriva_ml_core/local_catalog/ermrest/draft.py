@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from deriva_ml_core.local_catalog.errors import Conflict, NotFound
 from deriva_ml_core.local_catalog.ermrest import physical
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.model import Column, ForeignKey, Key, Model, Schema, Table
+from deriva_ml_core.local_catalog.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

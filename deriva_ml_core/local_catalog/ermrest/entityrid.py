@@ -12,13 +12,13 @@ from typing import Any
 
 import apsw
 
-from deriva_ml_core.local_catalog.errors import NotFound
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.call import Call
 from deriva_ml_core.local_catalog.ermrest.identifiers import canonical, encode, microseconds_of, time_text
 from deriva_ml_core.local_catalog.ermrest.locating import unescape
 from deriva_ml_core.local_catalog.ermrest.model import Model, Table
 from deriva_ml_core.local_catalog.ermrest.storage import View
+from deriva_ml_core.local_catalog.errors import NotFound
 from deriva_ml_core.local_catalog.http import Response, json_response
 
 _TABLES_A_QUERY = 200  # SQLite takes at most 500 parts of a compound SELECT

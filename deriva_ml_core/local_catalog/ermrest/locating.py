@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from deriva_ml_core.local_catalog.auth import Client
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotFound, Refusal, Unrouted
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.definitions import same_names
 from deriva_ml_core.local_catalog.ermrest.model import Column, ForeignKey, Key, Model, Schema, Table
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotFound, Refusal, Unrouted
 
 _SUBRESOURCES = {
     "comment": frozenset({"schema", "table", "column", "key", "foreignkey"}),
@@ -84,7 +84,9 @@ def _element(segments: list[str]) -> tuple[Target, list[str]]:
     raise Unrouted
 
 
-def _below_table(schema: str, table: str, segments: list[str]) -> tuple[Target, list[str]]:
+def _below_table(  # noqa: PLR0911 - one return a form of URL
+    schema: str, table: str, segments: list[str]
+) -> tuple[Target, list[str]]:
     match segments:
         case ["column"]:
             return Target("columns", schema, table), []
@@ -141,6 +143,10 @@ def _table_name(raw: str) -> tuple[str | None, str]:
     return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
 
 
+Element = Schema | Table | Column | Key | ForeignKey | None
+"""None is the catalog itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finder:
     """Finds the elements that a target names, as far as a client may know of them."""
@@ -152,6 +158,22 @@ class Finder:
     def access(self) -> Access:
         """What the client may do."""
         return Access(self.model, self.client)
+
+    def element(self, target: Target) -> tuple[Table | None, Element]:
+        """The element of a target, and the table that it is in or is."""
+        match target.kind:
+            case "schema":
+                return None, self.schema(target)
+            case "table":
+                table = self.table(target)
+                return table, table
+            case "column":
+                return self.column(target)
+            case "key":
+                return self.key(target)
+            case "foreignkey":
+                return self.table(target), self.foreign_key(target)
+        return None, None
 
     def schema(self, target: Target, missing: type[Refusal] = NotFound) -> Schema:
         """The schema of a target."""

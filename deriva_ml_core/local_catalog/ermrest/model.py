@@ -85,6 +85,7 @@ class Column:
 
     @property
     def rid(self) -> str:
+        """The element's RID."""
         return encode(self.oid)
 
     @property
@@ -94,6 +95,7 @@ class Column:
 
     @property
     def is_system(self) -> bool:
+        """Whether it is one of RID, RCT, RMT, RCB, RMB."""
         return self.name in SYSTEM_COLUMNS
 
 
@@ -109,6 +111,7 @@ class Key:
 
     @property
     def rid(self) -> str:
+        """The element's RID."""
         return encode(self.oid)
 
 
@@ -131,10 +134,12 @@ class ForeignKey:
 
     @property
     def rid(self) -> str:
+        """The element's RID."""
         return encode(self.oid)
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The (referring, referenced) columns, as oids."""
         return tuple(zip(self.columns, self.to_columns, strict=True))
 
 
@@ -162,6 +167,7 @@ class Table:
 
     @property
     def rid(self) -> str:
+        """The element's RID."""
         return encode(self.oid)
 
     @property
@@ -176,10 +182,12 @@ class Table:
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
+        """The columns by name."""
         return {column.name: column for column in self.columns}
 
     @cached_property
     def by_oid(self) -> Mapping[int, Column]:
+        """The columns by oid."""
         return {column.oid: column for column in self.columns}
 
     def find(self, name: str) -> Column | None:
@@ -192,10 +200,12 @@ class Table:
 
     @property
     def rid_column(self) -> Column:
+        """The column RID."""
         return self.by_name["RID"]
 
     @property
     def rmt_column(self) -> Column:
+        """The column RMT: since when a row is as it is."""
         return self.by_name["RMT"]
 
 
@@ -211,6 +221,7 @@ class Schema:
 
     @property
     def rid(self) -> str:
+        """The element's RID."""
         return encode(self.oid)
 
 
@@ -231,6 +242,7 @@ class Model:
 
     @cached_property
     def schema_by_name(self) -> Mapping[str, Schema]:
+        """The schemas by name."""
         return {schema.name: schema for schema in self.schemas.values()}
 
     @cached_property
@@ -265,6 +277,7 @@ class Model:
         return (table for table in self.tables.values() if table.schema == schema.oid)
 
     def schema_of(self, table: Table) -> Schema:
+        """The schema that a table is in."""
         return self.schemas[table.schema]
 
     def qualified(self, table: Table) -> str:

@@ -23,15 +23,6 @@ from threading import Lock
 from typing import Any, get_args
 
 from deriva_ml_core.local_catalog.auth import Client
-from deriva_ml_core.local_catalog.errors import (
-    BadRequest,
-    Conflict,
-    MethodNotAllowed,
-    NotFound,
-    NotProvided,
-    Unauthorized,
-    Unrouted,
-)
 from deriva_ml_core.local_catalog.ermrest import (
     definitions,
     entityrid,
@@ -48,8 +39,23 @@ from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode
 from deriva_ml_core.local_catalog.ermrest.locating import unescape
 from deriva_ml_core.local_catalog.ermrest.storage import Catalog
 from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api
-from deriva_ml_core.local_catalog.http import Request, Response, check_preconditions, json_response, make_etag
-from deriva_ml_core.local_catalog.http import text_response
+from deriva_ml_core.local_catalog.errors import (
+    BadRequest,
+    Conflict,
+    MethodNotAllowed,
+    NotFound,
+    NotProvided,
+    Unauthorized,
+    Unrouted,
+)
+from deriva_ml_core.local_catalog.http import (
+    Request,
+    Response,
+    check_preconditions,
+    json_response,
+    make_etag,
+    text_response,
+)
 from deriva_ml_core.local_catalog.root import Root
 
 VERSION = "0.5.0"
@@ -298,7 +304,7 @@ def _history(call: Call, raw_range: str) -> Response:
     last, slash, _ = rest.partition("/")
     if not comma or call.asked is not None:
         raise NotFound("History is a resource of the catalog itself: catalog/ID/history/FROM,UNTIL.")
-    if slash or call.request.verb not in {"GET"}:
+    if slash or call.request.verb != "GET":
         raise NotProvided("History cannot be truncated, amended or redacted here: it stays as it was.")
     low = _read_snapshot(first) if first else 0
     high = _read_snapshot(last) if last else 2**63 - 1

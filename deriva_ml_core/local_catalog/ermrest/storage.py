@@ -119,7 +119,7 @@ class Transaction:
     """
 
     def __init__(
-        self, db: apsw.Connection, model: Model, newest: int, snaptime: int, next_rid: int, client: str | None
+        self, db: apsw.Connection, model: Model, *, newest: int, snaptime: int, next_rid: int, client: str | None
     ) -> None:
         self.db = db
         self.model = model
@@ -138,10 +138,12 @@ class Transaction:
 
     @property
     def today(self) -> Model:
+        """The model: a transaction is always of today."""
         return self.model
 
     @property
     def snapshot(self) -> str:
+        """The identifier of the snapshot that the transaction will be."""
         return encode(self.snaptime)
 
     def changed(self) -> None:
@@ -400,7 +402,7 @@ def _start(db: apsw.Connection, model: Model, client: str | None) -> Transaction
     newest, next_rid = db.execute("SELECT snaptime, next_rid FROM state").get
     snaptime = max(time.time_ns() // 1000, newest + 1)
     db.execute("UPDATE state SET snaptime = ?, now = ?, client = ?", (snaptime, time_text(snaptime), client))
-    return Transaction(db, model, newest, snaptime, next_rid, client)
+    return Transaction(db, model, newest=newest, snaptime=snaptime, next_rid=next_rid, client=client)
 
 
 def _abandon(txn: Transaction) -> None:

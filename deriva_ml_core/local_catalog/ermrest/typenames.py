@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 from deriva_ml_core.local_catalog.ermrest.model import ColumnType
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 _BASE = frozenset(
     {

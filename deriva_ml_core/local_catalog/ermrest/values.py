@@ -6,10 +6,10 @@ from typing import Any
 
 import apsw
 
-from deriva_ml_core.local_catalog.errors import BadRequest
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Table
 from deriva_ml_core.local_catalog.ermrest.sqlforms import form_of, text_form
 from deriva_ml_core.local_catalog.ermrest.types import Stored, kind_of, parser, reader
+from deriva_ml_core.local_catalog.errors import BadRequest
 
 
 def stored_default(column_type: ColumnType, value: Any) -> Stored:
