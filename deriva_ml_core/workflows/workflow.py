@@ -59,10 +59,15 @@ class Workflow(BaseModel):
         return [self.workflow_type] if isinstance(self.workflow_type, str) else list(self.workflow_type)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; of a workflow that was looked up, the catalog's row as well."""
-        super().__setattr__(name, value)
+        """Set a field; of a workflow that was looked up, the catalog's row first: a refusal changes nothing here."""
         if name in ("description", "workflow_type") and self._write is not None:
-            self._write(name, self.types if name == "workflow_type" else value)
+            self._write(name, [value] if name == "workflow_type" and isinstance(value, str) else value)
+        super().__setattr__(name, value)
+
+    def written_by(self, write: Callable[[str, Any], None]) -> Workflow:
+        """This workflow, with a function that writes a changed field to the catalog before it changes here."""
+        self._write = write
+        return self
 
     def filled(self, reference: CodeReference) -> Workflow:
         """A copy whose empty code fields are those of the reference. A registered workflow stays as it is."""
