@@ -78,9 +78,18 @@ class Application:
             log.exception("%s %s failed", request.method, request.raw_path)
             return Response("500 Internal Server Error\nThe embedded catalog failed; its log says how.\n", 500)
 
+    def answer(self, request: Request) -> Response:
+        """
+        The answer to a request whose maker is known.
+
+        Raises:
+            Refusal: anything but 2xx.
+        """
+        return self._service(request).handle(request)
+
     def _route(self, request: Request) -> Response:
         request.client = self._doorkeeper.identify(request)
-        return self._service(request).handle(request)
+        return self.answer(request)
 
     def _service(self, request: Request) -> Service:
         name = request.raw_path.split("/")[1] if request.raw_path.startswith("/") else ""

@@ -38,7 +38,7 @@ class Doorkeeper:
         """
         self._users = users
         self._process_token = process_token
-        self._owner = user_client(_login_name(), admin=True)
+        self._owner = user_client(login_name(), admin=True)
 
     def identify(self, request: Request) -> Client:
         """
@@ -125,7 +125,8 @@ def _token(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """The name of whoever runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name

@@ -27,8 +27,8 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     name = str(path)
-    if read_only and not path.with_name(path.name + "-wal").exists():
-        # Without a -wal file nobody writes; on a read-only disk SQLite could not make the -shm file that WAL needs.
+    if read_only and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+        # Nobody writes, and SQLite could not make the -shm file that WAL needs.
         name, flags = f"{path.absolute().as_uri()}?immutable=1", flags | apsw.SQLITE_OPEN_URI
     connection = apsw.Connection(name, flags=flags)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
