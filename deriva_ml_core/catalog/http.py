@@ -149,7 +149,7 @@ class HttpClient:
             status_forcelist=_TRANSIENT if says_the_same else _REFUSED_UNDONE,
             backoff_factor=self._patience.backoff_s,
             backoff_max=self._patience.backoff_max_s,
-            backoff_jitter=0.2,
+            backoff_jitter=self._patience.backoff_s / 2,
             raise_on_status=False,
             raise_on_redirect=False,
         )

@@ -174,7 +174,7 @@ class CatalogModel:
         for named in (*(domain_schemas or ()), *([default_schema] if default_schema else [])):
             if named not in schemas:
                 raise DerivaMLSchemaError(
-                    f"the catalog has no schema '{named}'{nearest(named, own)}; it has: {', '.join(own) or 'none'}"
+                    f"the catalog has no schema '{named}'{nearest(named, own)} (it has: {', '.join(own) or 'none'})"
                 )
         return cls(
             tables={(table.schema, table.name): table for table in _tables(schemas)},
@@ -346,7 +346,7 @@ class CatalogModel:
 
     def _asset_hint(self, name: str) -> str:
         names = [table.name for table in self.asset_tables()]
-        return f"{nearest(name, names)}; asset tables here: {', '.join(names) or 'none'}"
+        return f"{nearest(name, names)} (asset tables here: {', '.join(names) or 'none'})"
 
     def _associations_of(self, near: Table) -> Iterator[Association]:
         for table in self._referrers.get((near.schema, near.name), ()):

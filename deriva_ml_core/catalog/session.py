@@ -323,7 +323,7 @@ class CatalogSession:
                 f"{self.hostname} has no catalog {self.catalog_id} with a snapshot {self.snapshot_id}"
             )
         known = list(known_catalogs()) if known_catalogs else []
-        there = f"; catalogs there: {', '.join(known) or 'none'}" if known_catalogs else ""
+        there = f" (catalogs there: {', '.join(known) or 'none'})" if known_catalogs else ""
         return DerivaMLNotFoundError(
             f"{self.hostname} has no catalog '{self.catalog_id}'{nearest(self.catalog_id, known)}{there}"
         )

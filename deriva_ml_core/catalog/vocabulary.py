@@ -135,7 +135,7 @@ class Vocabularies:
         if not found.is_vocabulary:
             names = [vocabulary.name for vocabulary in self._session.model.vocabularies()]
             raise DerivaMLTableTypeError(
-                f"table {found} is not a vocabulary{nearest(found.name, names)}; vocabularies here: {', '.join(names)}"
+                f"table {found} is not a vocabulary{nearest(found.name, names)} (vocabularies here: {', '.join(names)})"
             )
         return found
 
@@ -200,6 +200,6 @@ def _row(vocabulary: Table, name: str, description: str, synonyms: Iterable[str]
 
 def _listing(terms: Mapping[str, Term]) -> str:
     if not terms:
-        return "; it has no terms"
+        return " (it has no terms)"
     shown = sorted(terms)[:20]
-    return f"; its terms: {', '.join(shown)}{', …' if len(terms) > len(shown) else ''}"
+    return f" (its terms: {', '.join(shown)}{', …' if len(terms) > len(shown) else ''})"

@@ -1,0 +1,112 @@
+"""`deriva-ml-catalog schema install|check`: the deriva-ml schema in a catalog, embedded or on a Deriva server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.schema.check import SchemaReport
+
+
+def add_schema_commands(commands: Any, parser_class: type[argparse.ArgumentParser], root: Path) -> None:
+    """
+    Add `schema install` and `schema check` to the command line.
+
+    Args:
+        commands: what `add_subparsers` gave.
+        root: where the embedded catalogs are unless --root says otherwise.
+    """
+    about = "the deriva-ml schema in a catalog"
+    parser = commands.add_parser("schema", help=about, description=about)
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=parser_class)
+    installing = actions.add_parser("install", help="install it, or add the terms that are missing")
+    installing.add_argument("--project", default=None, help="what stands before the colon in the IDs of terms")
+    installing.set_defaults(command=_install)
+    checking = actions.add_parser("check", help="compare it with what it should be")
+    checking.add_argument("--json", action="store_true", help="print JSON")
+    checking.set_defaults(command=_check)
+    for action in (installing, checking):
+        action.add_argument("name", help="the catalog's name or id")
+        action.add_argument("--host", default="local", help="a Deriva server (the embedded catalog)")
+        action.add_argument("--root", type=Path, default=root, help="the embedded catalog's root folder (%(default)s)")
+
+
+def _install(args: argparse.Namespace) -> int:
+    from deriva_ml_core.schema.definition import DEFAULT_CURIE_PREFIX
+    from deriva_ml_core.schema.install import install_schema
+
+    with _session(args) as session:
+        done = install_schema(session, curie_prefix=args.project or DEFAULT_CURIE_PREFIX)
+    what = "installed the deriva-ml schema" if done.created else "the deriva-ml schema is there"
+    print(f"{what}; terms added: {done.terms_added}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from deriva_ml_core.schema.check import check_schema
+
+    with _session(args) as session:
+        report = check_schema(session)
+    if args.json:
+        print(json.dumps(_document(report), indent=2))
+    else:
+        _print(report)
+    return 0 if report.is_valid else 1
+
+
+def _print(report: SchemaReport) -> None:
+    for finding in report.findings:
+        print(f"{'error' if finding.serious else 'note'}: {finding}")
+    name = f"generation {report.generation.name}" if report.generation else "no deriva-ml schema"
+    print(f"{name}: {len(report.errors) or 'nothing'} wrong" if report.generation else name)
+
+
+def _document(report: SchemaReport) -> dict[str, Any]:
+    return {
+        "generation": report.generation.name if report.generation else None,
+        "valid": report.is_valid,
+        "errors": [{"where": finding.where, "what": finding.what} for finding in report.errors],
+        "notes": [{"where": finding.where, "what": finding.what} for finding in report.notes],
+    }
+
+
+@contextmanager
+def _session(args: argparse.Namespace) -> Iterator[CatalogSession]:
+    """A session with the catalog that the arguments name."""
+    from deriva_ml_core.catalog.session import CatalogSession
+
+    if args.host != "local":
+        with CatalogSession.connect(args.host, args.name) as session:
+            yield session
+        return
+    from deriva_ml_core.local_catalog.root import Root
+    from deriva_ml_core.local_catalog.server import LocalServer
+
+    # A server makes a missing root; who names a catalog in it means one that is there.
+    Root(args.root, create=False).close()
+    with (
+        LocalServer(args.root) as server,
+        CatalogSession.connect(
+            "local",
+            args.name,
+            base_url=server.url,
+            credential=server.credential,
+            known_catalogs=lambda: _known(args.root),
+        ) as session,
+    ):
+        yield session
+
+
+def _known(root: Path) -> list[str]:
+    """Names of the catalogs in a root, the id where there is no name."""
+    from deriva_ml_core.local_catalog.administration import list_catalogs
+    from deriva_ml_core.local_catalog.root import Root
+
+    with Root(root, create=False) as opened:
+        return [name for catalog in list_catalogs(opened) for name in (catalog.names or (catalog.id,))]
