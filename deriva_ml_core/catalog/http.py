@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -84,7 +85,8 @@ class HttpClient:
         self._require_safe(parts.scheme, parts.hostname or "")
         self._headers = {**_login_header(credential or {}), "deriva-client-context": '{"cid":"deriva-ml"}'}
         self._patience = patience or Patience()
-        self._pool = _pool(parts.scheme, parts.hostname or "", pool_size)
+        self._make_pool = partial(_pool, parts.scheme, parts.hostname or "", pool_size)
+        self._pool, self._process = self._make_pool(), os.getpid()
         self.requests_sent = 0
 
     def request(
@@ -110,7 +112,7 @@ class HttpClient:
         """
         self.requests_sent += 1
         try:
-            answer = self._pool.request(
+            answer = self._own_pool().request(
                 method,
                 self.base_url + path,
                 body=body,
@@ -130,6 +132,12 @@ class HttpClient:
         self._pool.clear()
 
     # --- inside ---
+
+    def _own_pool(self) -> urllib3.PoolManager:
+        """This process's connections: a forked child that used its parent's would mix up both their answers."""
+        if self._process != os.getpid():
+            self._pool, self._process = self._make_pool(), os.getpid()
+        return self._pool
 
     def _require_safe(self, scheme: str, host: str) -> None:
         """A login must not travel in clear text to another machine."""

@@ -172,3 +172,23 @@ def test_nothing_of_deriva_is_loaded_by_connecting(local_server, new_catalog):
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
 
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_forked_child_has_connections_of_its_own(local_server, new_catalog):
+    """Launchers and data loaders fork: two processes on one connection would read each other's answers."""
+    code = (
+        "import os\n"
+        "from deriva_ml_core.catalog.session import CatalogSession\n"
+        f"session = CatalogSession.connect('local', '{new_catalog()}', base_url='{local_server.url}', "
+        f"credential={local_server.credential!r})\n"
+        "child = os.fork()\n"
+        "path, key = ('/schema/public', 'schema_name') if child else ('/', 'snaptime')\n"
+        "right = all(key in session.get_json(path) for _ in range(100))\n"
+        "if not child: os._exit(0 if right else 1)\n"
+        "print(right, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "session.close()\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.stdout.strip(), done.stderr) == ("True 0", "")
