@@ -71,10 +71,7 @@ def insert(
         CatalogError: the server refused; CatalogUnreachable: no answer, so the rows of this request may be there.
     """
     found = session.model.table(table)
-    todo = [dict(row) for row in rows]
-    for row in todo:
-        for name in row:
-            found.column(name)
+    todo = [_named(found, row) for row in rows]
     # Rows with the same columns go together: the columns to default are named once per request.
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, row in enumerate(todo):
@@ -112,7 +109,8 @@ def update(
     found = session.model.table(table)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(sorted(name for name in row if name not in keys)), []).append(dict(row))
+        named = _named(found, row)
+        groups.setdefault(tuple(sorted(name for name in named if name not in keys)), []).append(named)
     changed: list[Row] = []
     for targets, members in groups.items():
         if targets:
@@ -275,6 +273,11 @@ def _filter(column: str, value: Any) -> str:
 def _literal(value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return quote(text, safe="")
+
+
+def _named(table: Table, row: RowIn) -> Row:
+    """The row under the table's own names of its columns; ERMrest drops a name that it does not know in silence."""
+    return {table.column(name).name: value for name, value in row.items()}
 
 
 def _names(columns: Iterable[str]) -> str:
