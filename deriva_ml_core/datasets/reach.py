@@ -192,12 +192,18 @@ class _Walk:
     def end_at(self, path: TablePath) -> None:
         """Rows of the path's end come along, and what they refer to in the deriva-ml schema and in vocabularies."""
         self._add(path)
-        for _, key in self._outward(path.end):
-            target = self._model.table((key.schema, key.table))
+        self._note_references(path.end)
+
+    def _note_references(self, table: Table) -> None:
+        """Vocabularies that the table uses, and its foreign keys into the deriva-ml schema, with theirs in turn."""
+        for target, key in self._outward(table):
             if target.is_vocabulary:
                 self._vocabularies.add(table_id(target))
-            elif target.schema == self._model.ml_schema and not target.is_asset:
-                self._references.add((table_id(path.end), key))
+                continue
+            within = target.schema == self._model.ml_schema and not target.is_asset
+            if within and (table_id(table), key) not in self._references:
+                self._references.add((table_id(table), key))
+                self._note_references(target)
 
     def follow(self, path: TablePath) -> None:
         """Rows of the path's end come along, with all that is reached from them."""

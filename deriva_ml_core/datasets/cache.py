@@ -1,0 +1,257 @@
+"""Bags on disk: exported once, verified before each use, shared by the executions and users of a machine.
+
+    <cache folder>/bags/index/<key>.json            which bag a dataset at a version is
+    <cache folder>/bags/<checksum>/Dataset_<RID>/   the bag
+    <cache folder>/bags/partial/<key>/              a bag that is being made
+    <cache folder>/objects/                         the files, by content (assets/cache.py); a bag has links to them
+    <cache folder>/locks/                           who is at work on which key
+
+The key says all that decides a bag's content: catalog, dataset, version, snapshot, excluded tables. A bag that has not
+all its files (materialize=False) is the same bag; the files are added when somebody wants them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from deriva_ml_core.assets.cache import (
+    ObjectCache,
+    folder_errors,
+    is_verified,
+    mark_verified,
+    place,
+    require_space,
+    verify,
+)
+from deriva_ml_core.assets.locks import file_lock
+from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter
+from deriva_ml_core.assets.transfer import in_parallel
+from deriva_ml_core.datasets.bag import DatasetBag
+from deriva_ml_core.datasets.export import export_payload
+from deriva_ml_core.datasets.history import DatasetHistory, read_dataset
+from deriva_ml_core.datasets.layout import PayloadFile, read_payload, write_tags
+from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.specs import DatasetSpec
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1  # of what an export writes: a later one must not take an earlier one's bags for its own
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class CachedBag:
+    """A bag in the cache: where, its payload, and which of it is not there."""
+
+    path: Path
+    checksum: str
+    missing: tuple[PayloadFile, ...]
+
+
+def fetch_bag(
+    session: CatalogSession,
+    spec: DatasetSpec,
+    cache_dir: Path,
+    *,
+    progress: ProgressCallback | None = None,
+    entry: DatasetHistory | None = None,
+) -> DatasetBag:
+    """
+    A dataset at a version as a bag; made if it is not in the cache. Of several who ask at once, one makes it.
+
+    A bag that is there is verified, and costs two requests (its version's row), or none where `entry` is given.
+
+    Args:
+        entry: the version, where the caller has looked it up.
+
+    Raises:
+        DerivaMLDatasetNotFound: no such dataset or version.
+        ChecksumMismatch, CatalogError, CatalogUnreachable: a file could not be had, or is not what its row says; each
+            is named. The files that have come stay in the cache.
+        WorkingFolderError: the cache can't be written, or has no room.
+    """
+    version = entry or read_dataset(session, spec.rid, deleted=True).at(spec.version)
+    return _Fetch(session, spec, version, cache_dir, progress).run()
+
+
+class _Fetch:
+    def __init__(
+        self,
+        session: CatalogSession,
+        spec: DatasetSpec,
+        entry: DatasetHistory,
+        cache_dir: Path,
+        progress: ProgressCallback | None,
+    ) -> None:
+        self._session, self._spec, self._entry, self._progress = session, spec, entry, progress
+        self._cache_dir, self._bags = cache_dir, cache_dir / "bags"
+        self._key = bag_key(session, spec, entry)
+
+    def run(self) -> DatasetBag:
+        found = self._find()
+        if found is None or (self._spec.materialize and found.missing):
+            with folder_errors(self._bags), file_lock(self._cache_dir / "locks" / f"bag-{self._key}.lock"):
+                found = self._find() or self._make()
+                if self._spec.materialize and found.missing:
+                    self._materialize(found)
+        return DatasetBag(found.path, dataset_rid=self._entry.dataset_rid)
+
+    # --- what is there ---
+
+    @property
+    def _index_file(self) -> Path:
+        return self._bags / "index" / f"{self._key}.json"
+
+    def _find(self) -> CachedBag | None:
+        """The bag of this key, verified; None where it has to be made."""
+        try:
+            checksum = str(json.loads(self._index_file.read_text())["checksum"])
+            path = self._bags / checksum / f"Dataset_{self._entry.dataset_rid}"
+            payload = read_payload(path, checksum)
+        except (OSError, ValueError, KeyError, ChecksumMismatch):  # never made, or damaged: make it
+            return None
+        missing = [file for file in payload if not self._is_right(path, file)]
+        if any(file.url is None for file in missing):
+            log.warning("the bag %s is damaged: it is made again", path)
+            return None
+        return CachedBag(path, checksum, tuple(missing))
+
+    def _is_right(self, folder: Path, file: PayloadFile) -> bool:
+        """Whether a file is there and what it should be; a wrong one is removed."""
+        path = folder / file.path
+        size = file.size_bytes if file.size_bytes >= 0 else None
+        if is_verified(path, size) or verify(path, file.md5, size):
+            return True
+        if path.exists():
+            log.warning("%s is damaged: it is fetched again", path)
+            path.unlink()
+        return False
+
+    # --- making ---
+
+    def _make(self) -> CachedBag:
+        assert self._entry.snapshot is not None
+        folder = self._bags / "partial" / self._key
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: we hold the lock
+        folder.mkdir(parents=True)
+        payload = export_payload(
+            self._session.at(self._entry.snapshot),
+            self._entry.dataset_rid,
+            folder,
+            exclude_tables=self._spec.exclude_tables or (),
+            workers=self._spec.reachability_concurrency,
+        )
+        for warning in payload.warnings:
+            log.warning("dataset %s: %s", self._spec, warning)
+        checksum = write_tags(folder, payload.files, self._info())
+        for file in payload.files:
+            if file.url is None:
+                mark_verified(folder / file.path)
+        final = self._install(folder, checksum)
+        self._write_index(checksum)
+        log.info("dataset %s: %d rows, %d files", self._spec, sum(payload.rows.values()), len(payload.remote))
+        remote = tuple(file for file in payload.remote if not self._is_right(final, file))
+        return CachedBag(final, checksum, remote)
+
+    def _info(self) -> dict[str, str]:
+        return {
+            "External-Identifier": f"{self._entry.dataset_rid}@{self._entry.dataset_version}",
+            "Internal-Sender-Identifier": (
+                f"{self._session.hostname}/{self._session.catalog_id}@{self._entry.snapshot}"
+            ),
+            "Internal-Sender-Description": f"Dataset {self._entry.dataset_rid} of a Deriva catalog, by deriva-ml",
+        }
+
+    def _install(self, folder: Path, checksum: str) -> Path:
+        """Put the finished bag in its place; where another key's process was first, its files are kept."""
+        final = self._bags / checksum / f"Dataset_{self._entry.dataset_rid}"
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            for asset in sorted((final / "data" / "assets").rglob("*")):
+                target = folder / asset.relative_to(final)
+                if asset.is_file() and not target.exists():
+                    place(asset, target)
+            shutil.rmtree(final)
+        folder.rename(final)
+        return final
+
+    def _write_index(self, checksum: str) -> None:
+        document: dict[str, Any] = {
+            "checksum": checksum,
+            "hostname": self._session.hostname,
+            "catalog": self._session.catalog_id,
+            "dataset": self._entry.dataset_rid,
+            "version": str(self._entry.dataset_version),
+            "snapshot": self._entry.snapshot,
+            "exclude_tables": sorted(self._spec.exclude_tables or ()),
+        }
+        self._index_file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._index_file.with_suffix(f".{os.getpid()}.new")
+        beside.write_text(json.dumps(document, indent=1))
+        beside.replace(self._index_file)
+
+    # --- files ---
+
+    def _materialize(self, bag: CachedBag) -> None:
+        """Fetch the files that are not there, in parallel; those that came stay, whatever happens to others."""
+        objects = ObjectCache(self._cache_dir)
+        todo = [file for file in bag.missing if objects.find(file.md5, file.size_bytes) is None]
+        require_space(self._cache_dir, sum(file.size_bytes for file in todo))
+        meter = ProgressMeter(self._progress, {bag.path / file.path: file.size_bytes for file in bag.missing})
+
+        def fetch(file: PayloadFile) -> None:
+            target = bag.path / file.path
+            source = objects.find(file.md5, file.size_bytes) or objects.fetch_alone(
+                self._session,
+                self._own_url(file.url or ""),
+                file.md5,
+                file.size_bytes,
+                progress=lambda size: meter.advance(target, size, "Downloading"),
+            )
+            place(source, target)
+            meter.finish(target)
+
+        outcomes = list(in_parallel(bag.missing, fetch, workers=self._spec.fetch_concurrency))
+        self._raise([(outcome.job, outcome.error) for outcome in outcomes if outcome.error is not None])
+
+    def _raise(self, errors: Sequence[tuple[PayloadFile, DerivaMLException]]) -> None:
+        if not errors:
+            return
+        named = [f"{file.path.removeprefix('data/assets/')}: {error}" for file, error in errors[:5]]
+        more = [f"and {len(errors) - 5} more"] if len(errors) > 5 else []
+        first = errors[0][1]
+        raise type(first)(
+            f"dataset {self._spec}: {len(errors)} file(s) could not be had: {'; '.join([*named, *more])}"
+        ) from first
+
+    def _own_url(self, url: str) -> str:
+        """The embedded catalog has another port each time: what fetch.txt says of this machine means this server."""
+        parts = urlsplit(url)
+        here = parts.hostname in _LOOPBACK or parts.netloc == self._session.hostname
+        return parts.path if here and parts.path.startswith("/hatrac/") else url
+
+
+def bag_key(session: CatalogSession, spec: DatasetSpec, entry: DatasetHistory) -> str:
+    """All that decides what is in a bag, as a name."""
+    decides = [
+        _FORMAT,
+        session.hostname,
+        session.catalog_id,
+        entry.dataset_rid,
+        str(entry.dataset_version),
+        entry.snapshot,
+        sorted(spec.exclude_tables or ()),
+    ]
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]

@@ -1,0 +1,353 @@
+"""Dataset: a user's handle on one dataset of a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.datasets import members as membership
+from deriva_ml_core.datasets.history import (
+    DATASET,
+    FIRST_VERSION,
+    DatasetHistory,
+    DatasetRecord,
+    next_versions,
+    read_dataset,
+    read_datasets,
+    release,
+)
+from deriva_ml_core.datasets.members import Members
+from deriva_ml_core.datasets.reach import element_types, table_id
+from deriva_ml_core.datasets.specs import DatasetSpec
+from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart
+from deriva_ml_core.errors import DerivaMLException, DerivaMLTableTypeError
+from deriva_ml_core.schema.tables import create_association
+
+if TYPE_CHECKING:
+    from deriva_ml_core.assets.progress import ProgressCallback
+    from deriva_ml_core.catalog.model import Table
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.bag import DatasetBag
+
+VersionLike = DatasetVersion | str | Sequence[int]
+DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
+
+
+class Dataset:
+    """
+    One dataset, in the living catalog.
+
+    Args:
+        session: its catalog.
+        dataset_rid: its RID.
+        cache_dir: where bags are kept; without it, none can be downloaded.
+        execution_rid: the execution in which this handle was made: the producer of its new versions.
+    """
+
+    def __init__(
+        self,
+        session: CatalogSession,
+        dataset_rid: str,
+        *,
+        cache_dir: Path | None = None,
+        execution_rid: str | None = None,
+        record: DatasetRecord | None = None,
+    ) -> None:
+        self.session, self.dataset_rid, self.cache_dir = session, dataset_rid, cache_dir
+        self.execution_rid = execution_rid
+        self._record = record
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.dataset_rid!r}, catalog={self.session.catalog_id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Dataset):
+            return NotImplemented
+        return (other.dataset_rid, other.session.catalog_id) == (self.dataset_rid, self.session.catalog_id)
+
+    def __hash__(self) -> int:
+        return hash((self.dataset_rid, self.session.catalog_id))
+
+    # --- what it is ---
+
+    @property
+    def record(self) -> DatasetRecord:
+        """Its row and versions, read once; `refresh` reads them again."""
+        if self._record is None:
+            self._record = read_dataset(self.session, self.dataset_rid, deleted=True)
+        return self._record
+
+    def refresh(self) -> Dataset:
+        """Forget what was read."""
+        self._record = None
+        return self
+
+    @property
+    def description(self) -> str:
+        """The dataset's description."""
+        return self.record.description
+
+    @description.setter
+    def description(self, text: str) -> None:
+        rows.update(self.session, self._table(DATASET), [{"RID": self.dataset_rid, "Description": text}])
+        self.refresh()
+
+    @property
+    def dataset_types(self) -> list[str]:
+        """Its terms of Dataset_Type, sorted."""
+        found = rows.select(self.session, self._table(TYPE_LINK), {"Dataset": self.dataset_rid})
+        return sorted(row[DATASET_TYPE] for row in found)
+
+    def add_dataset_types(self, dataset_types: str | Iterable[str]) -> None:
+        """
+        Add types; those it has already stay.
+
+        Raises:
+            DerivaMLInvalidTerm: one is no term of Dataset_Type.
+        """
+        _insert_types(self.session, self.dataset_rid, _terms(self.session, dataset_types))
+
+    add_dataset_type = add_dataset_types
+
+    def remove_dataset_type(self, dataset_type: str) -> None:
+        """Take one type away; nothing happens where it has not got it."""
+        (name,) = _terms(self.session, dataset_type)
+        link = {"Dataset": self.dataset_rid, DATASET_TYPE: name}
+        rows.delete_where(self.session, self._table(TYPE_LINK), link)
+
+    # --- versions ---
+
+    @property
+    def current_version(self) -> DatasetVersion | None:
+        """Its newest release; None where there is none yet."""
+        current = self.record.current
+        return current.dataset_version if current else None
+
+    def dataset_history(self) -> list[DatasetHistory]:
+        """Its versions, oldest first."""
+        return list(self.refresh().record.history)
+
+    def increment_dataset_version(
+        self, component: VersionPart | str, description: str = "", execution_rid: str | None = None
+    ) -> DatasetVersion:
+        """
+        Release a new version, and one of each dataset that this one is nested in; all of one snapshot.
+
+        Args:
+            component: the part that goes up: major, minor or patch.
+        """
+        above = membership.parent_datasets(self.session, [self.dataset_rid])
+        records = read_datasets(self.session, above, deleted=True)
+        released = release(
+            self.session,
+            next_versions(records.values(), VersionPart(component)),
+            description=description,
+            execution_rid=execution_rid or self.execution_rid,
+        )
+        self.refresh()
+        return released[self.dataset_rid].dataset_version
+
+    # --- members ---
+
+    def add_dataset_members(
+        self,
+        members: Members,
+        validate: bool = True,
+        description: str = "",
+        execution_rid: str | None = None,
+    ) -> None:
+        """
+        Add members and release a new minor version; rows that are members already stay.
+
+        Args:
+            members: RIDs of whatever tables, or table name -> RIDs.
+            validate: look first whether every RID is there.
+
+        Raises:
+            DerivaMLValidationError: RIDs that are not there or can't be members; a nested dataset would make a cycle.
+                Nothing was added.
+        """
+        grouped = membership.group_members(self.session, members, validate=validate)
+        if not grouped:
+            return
+        nested = grouped.get(table_id(self._table(DATASET)), [])
+        membership.refuse_cycles(self.session, self.dataset_rid, nested)
+        added = membership.add_members(self.session, self.dataset_rid, grouped)
+        if added:
+            self.increment_dataset_version(VersionPart.minor, description or f"{added} members added", execution_rid)
+
+    def delete_dataset_members(self, members: Members, description: str = "", execution_rid: str | None = None) -> None:
+        """Take members out and release a new minor version; the rows themselves stay in the catalog."""
+        grouped = membership.group_members(self.session, members, validate=False)
+        gone = membership.delete_members(self.session, self.dataset_rid, grouped)
+        if gone:
+            self.increment_dataset_version(VersionPart.minor, description or f"{gone} members deleted", execution_rid)
+
+    def list_dataset_members(
+        self, recurse: bool = False, limit: int | None = None, version: VersionLike | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """
+        Rows of its members by table name, sorted by RID.
+
+        Args:
+            recurse: with the members of the datasets nested in it.
+            limit: at most so many of each table.
+            version: as they were at a version; None is the living catalog.
+        """
+        session = self._at(version)
+        rids = list(membership.nested_datasets(session, [self.dataset_rid])) if recurse else [self.dataset_rid]
+        found = membership.list_members(session, rids)
+        return {table: members[:limit] for table, members in found.items()}
+
+    def list_dataset_children(self, recurse: bool = False, version: VersionLike | None = None) -> list[Dataset]:
+        """The datasets nested in it; with `recurse`, in these too."""
+        return self._handles(membership.nested_datasets(self._at(version), [self.dataset_rid]), recurse)
+
+    def list_dataset_parents(self, recurse: bool = False, version: VersionLike | None = None) -> list[Dataset]:
+        """The datasets that it is nested in; with `recurse`, those above them too."""
+        return self._handles(membership.parent_datasets(self._at(version), [self.dataset_rid]), recurse)
+
+    def list_dataset_element_types(self) -> list[Table]:
+        """The tables whose rows can be members."""
+        return list_element_types(self.session)
+
+    # --- bags ---
+
+    def download_dataset_bag(
+        self,
+        version: VersionLike | None = None,
+        materialize: bool = True,
+        use_minid: bool = False,
+        exclude_tables: Iterable[str] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> DatasetBag:
+        """
+        The dataset at a version as a bag on this disk; from the cache where it is there.
+
+        Raises:
+            DerivaMLDatasetNotFound: no such version.
+        """
+        spec = DatasetSpec(
+            rid=self.dataset_rid,
+            version=None if version is None else DatasetVersion.parse(version),
+            materialize=materialize,
+            exclude_tables=frozenset(exclude_tables) if exclude_tables else None,
+        )
+        if use_minid:
+            raise DerivaMLException("MINIDs are made by a service that this catalog has not got: use use_minid=False")
+        if self.cache_dir is None:
+            raise DerivaMLException(f"dataset {self.dataset_rid} was opened without a cache folder for bags")
+        from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it
+
+        return fetch_bag(self.session, spec, self.cache_dir, progress=progress)
+
+    # --- inside ---
+
+    def _table(self, name: str) -> Table:
+        return self.session.model.ml_table(name)
+
+    def _at(self, version: VersionLike | None) -> CatalogSession:
+        if version is None:
+            return self.session
+        entry = self.record.at(DatasetVersion.parse(version))
+        assert entry.snapshot is not None
+        return self.session.at(entry.snapshot)
+
+    def _handles(self, graph: dict[str, list[str]], recurse: bool) -> list[Dataset]:
+        rids = sorted(graph.keys() - {self.dataset_rid}) if recurse else graph[self.dataset_rid]
+        return [Dataset(self.session, rid, cache_dir=self.cache_dir) for rid in rids]
+
+
+def create_dataset(
+    session: CatalogSession,
+    *,
+    dataset_types: str | Iterable[str] | None = None,
+    description: str = "",
+    execution_rid: str | None = None,
+    version: VersionLike | None = None,
+    cache_dir: Path | None = None,
+) -> Dataset:
+    """
+    A new dataset without members, with its first version (0.1.0 unless `version` says another).
+
+    Raises:
+        DerivaMLInvalidTerm: a type is no term of Dataset_Type; nothing was made.
+    """
+    types = _terms(session, dataset_types or ())
+    row = rows.insert_one(session, session.model.ml_table(DATASET), Description=description, Deleted=False)
+    _insert_types(session, row["RID"], types)
+    first = FIRST_VERSION if version is None else DatasetVersion.parse(version)
+    release(session, {row["RID"]: first}, description="Initial dataset creation", execution_rid=execution_rid)
+    return Dataset(session, row["RID"], cache_dir=cache_dir, execution_rid=execution_rid)
+
+
+def lookup_dataset(
+    session: CatalogSession, rid: str, *, deleted: bool = False, cache_dir: Path | None = None
+) -> Dataset:
+    """
+    The dataset of this RID.
+
+    Raises:
+        DerivaMLDatasetNotFound: there is none, or it was deleted.
+    """
+    record = read_dataset(session, rid, deleted=deleted)
+    return Dataset(session, record.rid, cache_dir=cache_dir, record=record)
+
+
+def find_datasets(
+    session: CatalogSession, *, deleted: bool = False, cache_dir: Path | None = None
+) -> Iterator[Dataset]:
+    """All datasets, the deleted ones too where that is asked."""
+    for rid, record in read_datasets(session, deleted=deleted).items():
+        yield Dataset(session, rid, cache_dir=cache_dir, record=record)
+
+
+def delete_dataset(session: CatalogSession, rid: str, *, recurse: bool = False) -> list[str]:
+    """
+    Mark a dataset as deleted (with `recurse`, those nested in it too); its versions can still be read. Their RIDs.
+
+    Raises:
+        DerivaMLDatasetNotFound: there is none.
+    """
+    record = read_dataset(session, rid)
+    rids = list(membership.nested_datasets(session, [record.rid])) if recurse else [record.rid]
+    rows.update(session, session.model.ml_table(DATASET), [{"RID": one, "Deleted": True} for one in rids])
+    return rids
+
+
+def list_element_types(session: CatalogSession) -> list[Table]:
+    """The tables whose rows can be members of datasets."""
+    return [element.table for element in element_types(session.model).values()]
+
+
+def add_element_type(session: CatalogSession, table_name: str) -> Table:
+    """
+    Let rows of a table be members: makes the association Dataset_<Table> beside the table, unless it is there.
+
+    Raises:
+        DerivaMLTableNotFound: no such table.
+        DerivaMLTableTypeError: terms and tables about datasets and executions can't be members.
+    """
+    table = session.model.table(table_name)
+    if table_id(table) in element_types(session.model):
+        return table
+    if table.is_vocabulary or (table.schema == session.model.ml_schema and not table.is_asset):
+        raise DerivaMLTableTypeError(f"rows of {table} can't be members of a dataset: give a table of your own")
+    ends = [(session.model.ml_schema, DATASET), (table.schema, table.name)]
+    create_association(session, table.schema, ends, name=f"Dataset_{table.name}")
+    return session.model.table((table.schema, table.name))
+
+
+def _terms(session: CatalogSession, dataset_types: str | Iterable[str]) -> list[str]:
+    names = [dataset_types] if isinstance(dataset_types, str) else list(dataset_types)
+    vocabulary = session.model.ml_table(DATASET_TYPE)
+    return [term.name for term in session.vocabularies.lookup_all(vocabulary, [str(name) for name in names])]
+
+
+def _insert_types(session: CatalogSession, rid: str, types: Sequence[str]) -> None:
+    if types:
+        links = [{"Dataset": rid, DATASET_TYPE: name} for name in dict.fromkeys(types)]
+        rows.insert(session, session.model.ml_table(TYPE_LINK), links, skip_existing=True)

@@ -1,0 +1,120 @@
+"""Where things are in a bag, and how its BagIt files are written.
+
+    bagit.txt  bag-info.txt  fetch.txt  manifest-md5.txt  tagmanifest-md5.txt
+    data/schema.json                          the exported tables, in ERMrest's form
+    data/<schema>/<Table>.csv                 their rows, sorted by RID
+    data/assets/<Table>/<RID>/<Filename>      the files of asset rows
+
+The checksum of a bag is the MD5 of manifest-md5.txt, which lists the payload: the same version of a dataset gives the
+same checksum wherever and whenever it is exported. fetch.txt names the server as it was asked, so it may differ.
+Source: RFC 8493 (BagIt); BDBag keeps fetch.txt after the files have come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deriva_ml_core.assets.names import safe_file_name
+from deriva_ml_core.errors import ChecksumMismatch
+
+SCHEMA = "data/schema.json"
+MANIFEST, TAG_MANIFEST, FETCH, BAG_INFO, DECLARATION = (
+    "manifest-md5.txt",
+    "tagmanifest-md5.txt",
+    "fetch.txt",
+    "bag-info.txt",
+    "bagit.txt",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadFile:
+    """One file of a bag, as its manifest says; `url` where it has to be fetched."""
+
+    path: str
+    size_bytes: int
+    md5: str
+    url: str | None = None
+
+
+def csv_path(schema: str, table: str) -> str:
+    """The rows of a table."""
+    return f"data/{part(schema)}/{part(table)}.csv"
+
+
+def asset_path(table: str, rid: str, file_name: str | None) -> str:
+    """The file of an asset row."""
+    return f"data/assets/{part(table)}/{part(rid)}/{part(safe_file_name(file_name, rid))}"
+
+
+def part(name: str) -> str:
+    """A name as part of a path in a bag: BagIt's tools disagree about '%', and about blanks at the end of a line."""
+    return safe_file_name(name, "_").replace("%", "_").replace("\t", "_").strip() or "_"
+
+
+def write_tags(folder: Path, files: Iterable[PayloadFile], info: Mapping[str, str]) -> str:
+    """Write all that makes a folder with `data/` a bag; its checksum."""
+    payload = sorted(files, key=lambda file: file.path)
+    remote = [file for file in payload if file.url is not None]
+    oxum = f"{sum(file.size_bytes for file in payload)}.{len(payload)}"
+    tags = {
+        DECLARATION: "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
+        BAG_INFO: "".join(f"{key}: {_line(value)}\n" for key, value in sorted({**info, "Payload-Oxum": oxum}.items())),
+        MANIFEST: "".join(f"{file.md5}  {file.path}\n" for file in payload),
+    }
+    if remote:
+        tags[FETCH] = "".join(f"{file.url}\t{file.size_bytes}\t{file.path}\n" for file in remote)
+    tag_lines = []
+    for name, text in sorted(tags.items()):
+        data = text.encode()
+        (folder / name).write_bytes(data)
+        tag_lines.append(f"{hashlib.md5(data, usedforsecurity=False).hexdigest()}  {name}\n")
+    (folder / TAG_MANIFEST).write_text("".join(tag_lines), encoding="utf-8")
+    return hashlib.md5(tags[MANIFEST].encode(), usedforsecurity=False).hexdigest()
+
+
+def read_payload(folder: Path, checksum: str) -> list[PayloadFile]:
+    """
+    The payload as manifest and fetch.txt list it.
+
+    Raises:
+        ChecksumMismatch: the manifest is not the one of this checksum, or fetch.txt is not the one of tagmanifest.
+        OSError: one of them is not there.
+    """
+    manifest = (folder / MANIFEST).read_bytes()
+    if hashlib.md5(manifest, usedforsecurity=False).hexdigest() != checksum:
+        raise ChecksumMismatch(f"{folder / MANIFEST} is not the manifest of this bag")
+    remote = {path: (url, size) for url, size, path in _fetch_lines(folder)}
+    files = []
+    for line in manifest.decode().splitlines():
+        md5, _, path = line.partition("  ")
+        url, size = remote.get(path, (None, "-1"))
+        files.append(PayloadFile(path, int(size), md5, url))
+    return files
+
+
+def read_info(folder: Path) -> dict[str, str]:
+    """bag-info.txt."""
+    lines = (folder / BAG_INFO).read_text(encoding="utf-8").splitlines()
+    return {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def _fetch_lines(folder: Path) -> Iterator[tuple[str, str, str]]:
+    file = folder / FETCH
+    if not file.exists():
+        return
+    data = file.read_bytes()
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if f"{digest}  {FETCH}" not in (folder / TAG_MANIFEST).read_text(encoding="utf-8").splitlines():
+        raise ChecksumMismatch(f"{file} was changed")
+    for line in data.decode().splitlines():
+        url, size, path = line.split("\t", 2)
+        yield url, size, path
+
+
+def _line(value: str) -> str:
+    """Tag files have one line for one thing."""
+    return " ".join(value.split())
