@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
@@ -85,7 +86,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 def _protect_info(argv: Sequence[str]) -> list[str]:
     """Keep `--info model_config=quick` from reading the override as a topic."""
     out = []
-    for token, following in zip(argv, [*argv[1:], ""], strict=True):
+    for token, following in zip_longest(argv, argv[1:], fillvalue=""):
         takes_next = following and "=" not in following and not following.startswith(("-", "~", "+"))
         out.append(f"--info={MENU}" if token in ("--info", "-i") and not takes_next else token)
     return out

@@ -133,7 +133,7 @@ def overrides_from_environment() -> list[str]:
 
 
 def _check_fields(name: str, target: type[Any], field_defaults: Mapping[str, Any]) -> None:
-    if not (isinstance(target, type) and issubclass(target, BaseConfig)):
+    if not issubclass(target, BaseConfig):
         raise DerivaMLConfigurationError(f"notebook_config({name!r}): config_class must be a subclass of BaseConfig")
     known = [item.name for item in fields(target)]
     for unknown in field_defaults.keys() - set(known):

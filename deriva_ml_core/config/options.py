@@ -83,7 +83,7 @@ def _raw(node: DictConfig, key: str) -> Any:
     child = node._get_node(key) if key in node else None  # noqa: SLF001  get() would resolve
     if child is None or isinstance(child, ListConfig | DictConfig):
         return child
-    value = child._value()  # type: ignore[union-attr]  # noqa: SLF001
+    value = child._value()  # noqa: SLF001
     return None if value == "???" else value
 
 

@@ -6,9 +6,11 @@ configuration and are left to Hydra (translation.py words its refusal).
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, ValueType
@@ -20,7 +22,7 @@ from deriva_ml_core.config.translation import unreadable_override
 from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
 
 MULTIRUN_KEY = "multirun"
-_PLAIN_VALUE = re.compile(r"[A-Za-z_][\w.-]*|\d+")
+_PLAIN_VALUE = re.compile(r"[A-Za-z_][\w.-]*")
 _MANY = 12
 
 
@@ -145,17 +147,18 @@ def _check_options(override: Override, options: Mapping[str, Sequence[str]]) -> 
 
 
 def _check_group(override: Override, options: Mapping[str, Sequence[str]]) -> None:
-    """`+grup=name` would add a value and go unnoticed: only a group is added by a bare name with an option as value."""
+    """`+experimnt=name` would add a value that nothing reads; `++` says that it is meant."""
     key = override.key_or_group
     if not override.is_add() or "." in key or "/" in key or not isinstance(override.value(), str):
         return
-    close = nearest(key, options)
-    if close:
-        raise DerivaMLConfigurationError(f"no group {key!r}{close} (groups: {', '.join(options)})")
+    if close := difflib.get_close_matches(key, options, n=1, cutoff=0.8):
+        raise DerivaMLConfigurationError(
+            f"no group {key!r}; did you mean '+{close[0]}={override.value()}'? (groups: {', '.join(options)})"
+        )
 
 
 def _chosen(override: Override, names: Iterable[str]) -> Iterable[str]:
-    value = override._value  # noqa: SLF001  value() loses what a Glob is
+    value: Any = override._value  # noqa: SLF001  value() loses what a Glob is
     if isinstance(value, Glob):
         return value.filter(list(names))
     if override.is_discrete_sweep():
