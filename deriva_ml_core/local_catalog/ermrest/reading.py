@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
 from deriva_ml_core.local_catalog.auth import Client
+from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
+from deriva_ml_core.local_catalog.ermrest.formats import choose_format, disposition, encode, render_sql
+from deriva_ml_core.local_catalog.ermrest.model import Column, Model, Table
+from deriva_ml_core.local_catalog.ermrest.paging import page_sql, parse_limit
+from deriva_ml_core.local_catalog.ermrest.paths import Path, bind_path
+from deriva_ml_core.local_catalog.ermrest.projections import (
+    Output,
+    aggregate_outputs,
+    attribute_outputs,
+    distinct,
+    entity_outputs,
+    group_outputs,
+)
+from deriva_ml_core.local_catalog.ermrest.queries import run
+from deriva_ml_core.local_catalog.ermrest.sql import rows_sql
+from deriva_ml_core.local_catalog.ermrest.sqlforms import is_ordered
 from deriva_ml_core.local_catalog.ermrest.storage import View
-from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api
+from deriva_ml_core.local_catalog.ermrest.syntax import DataName
+from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api, parse_name, parse_query
+from deriva_ml_core.local_catalog.errors import Conflict
 
 
 def get(view: View, client: Client, api: Api, raw_path: str, raw_query: str, accept: str) -> Answer:
@@ -14,6 +36,8 @@ def get(view: View, client: Client, api: Api, raw_path: str, raw_query: str, acc
 
     Args:
         view: the snapshot to read; the answer's body reads from it, so keep it open until the body is read.
+        client: who asks.
+        api: entity, attribute, attributegroup or aggregate.
         raw_path: what follows `/entity/` (or another api), still escaped, without the query string.
         raw_query: the query string, still escaped, without `?`.
         accept: the Accept header, "" if there is none.
@@ -22,4 +46,76 @@ def get(view: View, client: Client, api: Api, raw_path: str, raw_query: str, acc
         BadRequest, Conflict: the URL is malformed, or names what is not there.
         Unauthorized, Forbidden: the client may not read it.
     """
-    raise NotImplementedError
+    name, parameters = parse_name(api, raw_path), parse_query(raw_query)
+    path = bind_path(view.model, name.elements)
+    outputs, groups = _outputs(view, client, api, path, name)
+    rows = rows_sql(view, path, outputs, groups, distinct=groups is None)
+    limit = parse_limit(parameters)
+    page = rows if api == "aggregate" else page_sql(rows, outputs, name, limit)
+    _require(view, client, path)
+    chosen = choose_format(parameters, accept)
+    arrays_as_json = parameters.get("arrays", ((),))[-1] == ("json",)
+    statement = render_sql(page, outputs, chosen, arrays_as_json=arrays_as_json)
+    body = encode(run(view.db, statement), [output.name for output in outputs], chosen)
+    return Answer(200, chosen, disposition(parameters, chosen), started(body))
+
+
+def _outputs(view: View, client: Client, api: Api, path: Path, name: DataName) -> tuple[list[Output], int | None]:
+    """The outputs, and by how many of them to group (None: not at all)."""
+    visible, rights = visible_to(view.model, client), _rights(view.model, client)
+    items = name.items or ()
+    if api == "entity":
+        return entity_outputs(path, visible), None
+    if api == "attribute":
+        return attribute_outputs(path, items, visible), None
+    if api == "aggregate":
+        return aggregate_outputs(path, items, rights), 0
+    keys = attribute_outputs(path, items, visible)
+    for key in keys:
+        if not is_ordered(key.form):
+            raise Conflict(f"'{key.name}' has type {key.form.name}, which cannot be grouped by; use jsonb.")
+    return distinct(keys + group_outputs(path, name.targets or (), rights, visible)), len(keys)
+
+
+def visible_to(model: Model, client: Client) -> Callable[[Table], Sequence[Column]]:
+    """Which columns of a table `*` stands for: those that the client may select."""
+    access = Access(model, client)
+
+    def visible(table: Table) -> Sequence[Column]:
+        restricted = any(column.acls or column.acl_bindings for column in table.columns)
+        if not restricted:
+            return table.columns
+        return [column for column in table.columns if access.column(table, column, "select")]
+
+    return visible
+
+
+def _rights(model: Model, client: Client) -> Callable[[Table, bool], dict[str, Any]]:
+    access = Access(model, client)
+
+    def rights(table: Table, with_columns: bool) -> dict[str, Any]:  # noqa: FBT001 - of a fixed callable type
+        summary: dict[str, Any] = {right: access.table(table, right) for right in ("update", "delete")}
+        if with_columns:
+            updates = {c.name: not c.is_system and access.column(table, c, "update") for c in table.columns}
+            summary["column_update"] = updates
+        return summary
+
+    return rights
+
+
+def _require(view: View, client: Client, path: Path) -> None:
+    """Refuse unless the client may read every table of the path and every column that the URL names."""
+    for table in {instance.table.oid: instance.table for instance in path.instances}.values():
+        require(view, client, table, "select", path.read.get(table.oid, {}).values())
+
+
+def started(body: Iterator[bytes]) -> Iterable[bytes]:
+    """
+    A body of which the first two chunks are made already, so that what is wrong with a query is found before its
+    answer begins. A short body is complete: a list of one chunk.
+    """
+    first, second = next(body), next(body, None)
+    third = next(body, None) if second is not None else None
+    if third is None:
+        return [first + (second or b"")]
+    return chain((first, second or b"", third), body)

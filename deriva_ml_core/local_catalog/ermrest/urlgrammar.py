@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
-from deriva_ml_core.local_catalog.errors import BadRequest
 from deriva_ml_core.local_catalog.ermrest.lalr import END, ParseError, Parser
 from deriva_ml_core.local_catalog.ermrest.syntax import (
     Call,
@@ -33,6 +32,7 @@ from deriva_ml_core.local_catalog.ermrest.syntax import (
     TableLink,
     ValueList,
 )
+from deriva_ml_core.local_catalog.errors import BadRequest
 
 Api = Literal["entity", "attribute", "attributegroup", "aggregate"]
 Parameters = Mapping[str, tuple[tuple[str, ...], ...]]

@@ -1,0 +1,141 @@
+"""
+Aggregate functions as SQL, with PostgreSQL's results: avg of integers is numeric, sum of int8 cannot overflow.
+
+Source: ERMrest API documentation, "Aggregate Names"; PostgreSQL documentation, "Aggregate Functions". `trs` and `tcrs`
+tell what the caller may do with a row ("Access Decision Introspection").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
+from deriva_ml_core.local_catalog.ermrest.model import Table
+from deriva_ml_core.local_catalog.ermrest.paths import BoundColumn, Instance
+from deriva_ml_core.local_catalog.ermrest.sqlforms import (
+    DOCUMENT,
+    INTEGER,
+    NUMERIC,
+    ROWS,
+    Form,
+    form_of,
+    is_ordered,
+    json_form,
+    order_form,
+)
+from deriva_ml_core.local_catalog.ermrest.types import ENCODE
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotProvided
+
+AGGREGATES = frozenset({"min", "max", "sum", "avg", "cnt", "cnt_d", "array", "array_d", "trs", "tcrs"})
+_INTEGERS = frozenset({"int2", "int4", "int8"})
+_FLOATS = frozenset({"float4", "float8"})
+_ORDERED = _INTEGERS | _FLOATS | {"text", "date", "timestamp", "timestamptz", "time", "timetz"}
+
+Rights = Callable[[Table, bool], dict[str, Any]]
+"""What the caller may do with a row of a table; with True, with each of its columns too."""
+
+
+def aggregate(function: str, source: BoundColumn | Instance, *, bare: bool, rights: Rights) -> tuple[Fragment, Form]:
+    """
+    An aggregate of a column, or of whole rows.
+
+    Args:
+        source: an instance for `*`.
+        bare: `*` without an alias: cnt(*) counts combinations of rows, not rows of one table.
+
+    Raises:
+        Conflict: the function is not for this type of column.
+        NotProvided: PostgreSQL has it, we have not.
+    """
+    if function in {"trs", "tcrs"}:
+        instance = source.instance if isinstance(source, BoundColumn) else source
+        return Fragment("max(?)", (ENCODE(rights(instance.table, function == "tcrs")),)), DOCUMENT
+    if isinstance(source, Instance):
+        return _of_rows(function, source, bare=bare)
+    sql, form = _of_column(function, source.sql, form_of(source.column))
+    return Fragment(sql, (), frozenset({source.instance.number})), form
+
+
+def _of_rows(function: str, instance: Instance, *, bare: bool) -> tuple[Fragment, Form]:
+    uses = frozenset({instance.number})
+    rid = f"{instance.sql}.{instance.table.rid_column.sql}"
+    match function:
+        case "cnt":
+            return Fragment("count(*)" if bare else f"count({rid})", (), uses), INTEGER
+        case "cnt_d":
+            return Fragment(f"count(DISTINCT {rid})", (), uses), INTEGER
+        case "array" | "array_d":
+            return _rows(instance, "DISTINCT " if function == "array_d" else ""), ROWS
+    raise Conflict(f"{function}(*) is not possible; {function} takes a column.")
+
+
+def _rows(instance: Instance, distinct: str) -> Fragment:
+    columns = instance.table.columns
+    if len(columns) > 450:
+        raise BadRequest("array(*) takes tables of at most 450 columns.")
+    members = ", ".join(f"?, {json_form(f'{instance.sql}.{c.sql}', form_of(c))}" for c in columns)
+    sql = f"CASE WHEN count(*) THEN json_group_array({distinct}json_object({members})) END"
+    return Fragment(sql, tuple(column.name for column in columns), frozenset({instance.number}))
+
+
+def _of_column(function: str, sql: str, form: Form) -> tuple[str, Form]:
+    match function:
+        case "cnt":
+            return (f"count({sql})" if form.nullable else "count(*)"), INTEGER
+        case "cnt_d":
+            return f"count(DISTINCT {order_form(sql, _ordered(function, form))})", INTEGER
+        case "array" | "array_d":
+            return _array(function, sql, form)
+        case "min" | "max":
+            return _extreme(function, sql, form)
+        case "sum":
+            return _sum(sql, form)
+    return _average(sql, form)
+
+
+def _ordered(function: str, form: Form) -> Form:
+    if not is_ordered(form):
+        raise _unfit(function, form)
+    return form
+
+
+def _unfit(function: str, form: Form) -> Conflict:
+    return Conflict(f"The function {function} does not exist for type {form.name}{'[]' if form.array else ''}.")
+
+
+def _array(function: str, sql: str, form: Form) -> tuple[str, Form]:
+    if form.array:
+        raise _unfit(function, form)
+    distinct = "DISTINCT " if function == "array_d" and _ordered(function, form) else ""
+    result = f"CASE WHEN count(*) THEN json_group_array({distinct}{json_form(sql, form)}) END"
+    return result, Form(form.name, array=True)
+
+
+def _extreme(function: str, sql: str, form: Form) -> tuple[str, Form]:
+    if form.array or form.name == "interval":
+        raise NotProvided(f"{function} of arrays and intervals is left out.")
+    if form.name not in _ORDERED:
+        raise _unfit(function, form)
+    return f"{function}({sql})", Form(form.name)
+
+
+def _sum(sql: str, form: Form) -> tuple[str, Form]:
+    if form.array or form.name not in _INTEGERS | _FLOATS:
+        raise _unfit("sum", form)
+    if form.name == "int8":
+        return _wide_sum(sql), NUMERIC
+    return f"sum({sql})", Form(form.name) if form.name in _FLOATS else INTEGER
+
+
+def _wide_sum(sql: str) -> str:
+    return f"pg_wide_sum(sum({sql} >> 32), sum({sql} & 4294967295))"
+
+
+def _average(sql: str, form: Form) -> tuple[str, Form]:
+    if form.array or form.name not in _INTEGERS | _FLOATS:
+        raise _unfit("avg", form)
+    if form.name in _FLOATS:
+        return f"avg({sql})", Form("float8")
+    total = _wide_sum(sql) if form.name == "int8" else f"sum({sql})"
+    return f"pg_numeric_avg({total}, count({sql}))", NUMERIC

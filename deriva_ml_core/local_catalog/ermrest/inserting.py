@@ -1,0 +1,221 @@
+"""
+POST of rows into a table.
+
+Source: ERMrest API documentation, "Entity Creation", "Entity Creation with Defaults"; NOTES.md "Writing rows".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from deriva_ml_core.local_catalog.auth import Client
+from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require, require_foreign_keys
+from deriva_ml_core.local_catalog.ermrest.answers import Answer
+from deriva_ml_core.local_catalog.ermrest.bodies import Field, Row, body_format, read_rows
+from deriva_ml_core.local_catalog.ermrest.constraints import check_references, constraint_refusals
+from deriva_ml_core.local_catalog.ermrest.formats import choose_format
+from deriva_ml_core.local_catalog.ermrest.identifiers import canonical
+from deriva_ml_core.local_catalog.ermrest.model import Column, Table
+from deriva_ml_core.local_catalog.ermrest.paths import find_column, find_table
+from deriva_ml_core.local_catalog.ermrest.storage import Transaction
+from deriva_ml_core.local_catalog.ermrest.syntax import DataName, TableLink
+from deriva_ml_core.local_catalog.ermrest.types import Stored
+from deriva_ml_core.local_catalog.ermrest.urlgrammar import Parameters, parse_name, parse_query
+from deriva_ml_core.local_catalog.ermrest.values import stored_default
+from deriva_ml_core.local_catalog.ermrest.written import Input, answer_rows
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, Forbidden
+
+_CHOSEN_BY_OWNERS = frozenset({"RID", "RCT", "RCB"})
+
+
+def whole_table(txn: Transaction, name: DataName) -> Table:
+    """
+    The table of a URL that names a whole table.
+
+    Raises:
+        BadRequest: it names more. Conflict: there is no such table.
+    """
+    if len(name.elements) != 1 or not isinstance(name.elements[0], TableLink):
+        raise BadRequest("Rows are written to a whole table: the URL must be a table's name alone.")
+    if name.sort:
+        raise BadRequest("What is written has no order.")
+    return find_table(txn.model, name.elements[0].table.parts)
+
+
+def insert(txn: Transaction, client: Client, request: Input) -> Answer:
+    """
+    Insert the rows of a body; answer with all columns of the new rows.
+
+    Raises:
+        BadRequest, Conflict, Forbidden, Unauthorized, UnsupportedType: see `writing.post`.
+    """
+    table = whole_table(txn, parse_name("entity", request.path))
+    parameters = parse_query(request.query)
+    kind = body_format(request.content_type)
+    skip = _skips(parameters)
+    fields, defaulted = choose_columns(txn, client, table, parameters)
+    rows = read_rows(request.body, kind, fields, table.by_name)
+    refuse_repeated(table, fields, rows)
+    first = insert_rows(txn, table, [field.column for field in fields], rows, defaulted, skip=skip)
+    page = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid > ? ORDER BY rowid"
+    return answer_rows(txn, [(page, (first,), keys_first(table))], choose_format(parameters, request.accept, kind))
+
+
+def _skips(parameters: Parameters) -> bool:
+    word = parameters.get("onconflict", (("abort",),))[-1][0]
+    if word not in {"abort", "skip"}:
+        raise BadRequest(f"onconflict={word[:80]} is unknown; there are abort and skip.")
+    return word == "skip"
+
+
+def choose_columns(
+    txn: Transaction, client: Client, table: Table, parameters: Parameters
+) -> tuple[list[Field], list[Column]]:
+    """
+    Which columns a body fills, and which get their default.
+
+    Raises:
+        Conflict: `defaults` or `nondefaults` names no column, or there is nothing to insert.
+        Forbidden, Unauthorized: the client may not insert here, or not choose these values.
+    """
+    defaults = _named(txn, table, parameters, "defaults")
+    chosen = {name for name in _named(txn, table, parameters, "nondefaults") if table.by_name[name].is_system}
+    require(txn, client, table, "insert")
+    _check_chosen(txn, client, table, chosen)
+    own = [column for column in table.columns if not column.is_system]
+    if not own:
+        raise Conflict(f"Table {txn.model.qualified(table)} has only system columns: nothing can be inserted.")
+    filled = [c for c in table.columns if (c.name in chosen if c.is_system else c.name not in defaults)]
+    require(txn, client, table, "insert", [column for column in filled if not column.is_system])
+    require_foreign_keys(txn, client, table, "insert", filled)
+    return [Field(column.name, column) for column in filled], [c for c in table.columns if c not in filled]
+
+
+def _named(txn: Transaction, table: Table, parameters: Parameters, parameter: str) -> set[str]:
+    names = {name for values in parameters.get(parameter, ()) for name in values if name}
+    for name in names:
+        find_column(txn.model, table, name)
+    return names
+
+
+def _check_chosen(txn: Transaction, client: Client, table: Table, chosen: set[str]) -> None:
+    if refused := sorted(chosen - _CHOSEN_BY_OWNERS):
+        raise Forbidden(f"{', '.join(refused)} cannot be chosen.")
+    if chosen and not Access(txn.model, client).table(table, "owner"):
+        raise client.refusal(f"Only an owner of {txn.model.qualified(table)} may choose {', '.join(sorted(chosen))}.")
+
+
+def refuse_repeated(table: Table, fields: Sequence[Field], rows: Sequence[Row]) -> None:
+    """
+    Refuse a body in which two rows have the same values in all key columns.
+
+    Raises:
+        BadRequest: they have.
+    """
+    keys = {oid for key in table.keys for oid in key.columns if not table.by_oid[oid].is_system}
+    places = [place for place, field in enumerate(fields) if field.column.oid in keys]
+    if not places:
+        return
+    seen: set[Row] = set()
+    for row in rows:
+        key = tuple([row[place] for place in places])
+        if key in seen and None not in key:
+            names = ", ".join(fields[place].name for place in places)
+            raise BadRequest(f"Two rows of the body have the same key ({names}): {', '.join(map(str, key))[:200]}.")
+        seen.add(key)
+
+
+def insert_rows(
+    txn: Transaction,
+    table: Table,
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    defaulted: Iterable[Column],
+    *,
+    skip: bool,
+) -> int:
+    """
+    Insert rows in stored form.
+
+    Args:
+        columns: what the values of the rows are for.
+        defaulted: the other columns.
+        skip: leave out rows that have the key of a stored row.
+
+    Returns:
+        The row id after which the new rows are.
+
+    Raises:
+        Conflict: a constraint is broken.
+    """
+    first: int = txn.db.execute(f"SELECT ifnull(max(rowid), 0) FROM {table.live}").get
+    if not rows:
+        return first
+    columns, rows = _with_rids(txn, table, list(columns), rows)
+    fixed = [(c, default_of(txn, table, c)) for c in defaulted if c.name != "RID" and not _is_serial(c)]
+    serial = [column for column in defaulted if _is_serial(column)]
+    columns, rows = _with_serials(txn, table, columns, rows, serial)
+    names = ", ".join(column.sql for column in [*columns, *(column for column, _ in fixed)])
+    marks = ", ".join("?" * (len(columns) + len(fixed)))
+    constants = tuple(value for _, value in fixed)
+    sql = f"INSERT INTO {table.live} ({names}) VALUES ({marks}){' ON CONFLICT DO NOTHING' if skip else ''}"
+    with constraint_refusals(txn.model, table):
+        txn.db.execute("PRAGMA defer_foreign_keys = ON")  # rows of one body may refer to each other
+        txn.db.executemany(sql, [row + constants for row in rows] if constants else rows)
+    check_references(txn.db, txn.model, table, "r.rowid > ?", (first,))
+    if txn.db.execute(f"SELECT 1 FROM {table.live} WHERE rowid > ? LIMIT 1", (first,)).fetchone():
+        txn.changed()
+    return first
+
+
+def _with_rids(
+    txn: Transaction, table: Table, columns: list[Column], rows: Sequence[Row]
+) -> tuple[list[Column], Sequence[Row]]:
+    """The rows with a RID each: a new one, or in its one spelling the one that the client chose."""
+    place = next((i for i, column in enumerate(columns) if column.name == "RID"), None)
+    if place is None:
+        rids = txn.allocate_rids(len(rows))
+        return [*columns, table.rid_column], [(*row, rid) for row, rid in zip(rows, rids, strict=True)]
+    rows = [(*row[:place], _spelled(row[place]), *row[place + 1 :]) for row in rows]
+    for row in rows:
+        if row[place] is not None:
+            txn.skip_past(str(row[place]))
+    return columns, rows
+
+
+def _spelled(rid: Stored) -> Stored:
+    return None if rid is None else canonical(str(rid)) or rid
+
+
+def _is_serial(column: Column) -> bool:
+    return column.type.scalar.startswith("serial") and column.default is None
+
+
+def _with_serials(
+    txn: Transaction, table: Table, columns: list[Column], rows: Sequence[Row], serial: Sequence[Column]
+) -> tuple[list[Column], Sequence[Row]]:
+    for column in serial:
+        largest = f"SELECT max({column.sql}) AS n FROM"
+        sql = f"SELECT ifnull(max(n), 0) FROM ({largest} {table.live} UNION ALL {largest} {table.history})"
+        last: int = txn.db.execute(sql).get
+        rows = [(*row, last + number) for number, row in enumerate(rows, 1)]
+        columns = [*columns, column]
+    return columns, rows
+
+
+def default_of(txn: Transaction, table: Table, column: Column) -> Stored:
+    """The value of a column that a body does not fill."""
+    del table
+    match column.name:
+        case "RCT" | "RMT":
+            return txn.now
+        case "RCB" | "RMB":
+            return txn.client
+    return stored_default(column.type, column.default)
+
+
+def keys_first(table: Table) -> list[Column]:
+    """The columns of a table as answers to POST order them."""
+    keys = {oid for key in table.keys for oid in key.columns if not table.by_oid[oid].is_system}
+    return sorted(table.columns, key=lambda column: column.oid not in keys)

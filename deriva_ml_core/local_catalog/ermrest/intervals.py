@@ -1,0 +1,108 @@
+"""
+Intervals, stored in PostgreSQL's own text form: `1 year 2 mons 3 days 04:05:06.5`.
+
+Source: PostgreSQL documentation, "Interval Input" and "Interval Output" (IntervalStyle `postgres`).
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_MONTHS = {"millennium": 12000, "century": 1200, "decade": 120, "year": 12, "mon": 1}
+_DAYS = {"week": 7, "day": 1}
+_SECONDS = {"hour": 3600, "minute": 60, "second": 1}
+_UNITS = {
+    **dict.fromkeys(["year", "years", "yr", "yrs", "y"], "year"),
+    **dict.fromkeys(["month", "months", "mon", "mons"], "mon"),
+    **dict.fromkeys(["week", "weeks", "w"], "week"),
+    **dict.fromkeys(["day", "days", "d"], "day"),
+    **dict.fromkeys(["hour", "hours", "hr", "hrs", "h"], "hour"),
+    **dict.fromkeys(["minute", "minutes", "min", "mins", "m"], "minute"),
+    **dict.fromkeys(["second", "seconds", "sec", "secs", "s"], "second"),
+    **dict.fromkeys(["decade", "decades"], "decade"),
+    **dict.fromkeys(["century", "centuries"], "century"),
+}
+_ISO_DATE = {"Y": "year", "M": "mon", "W": "week", "D": "day"}
+_ISO_TIME = {"H": "hour", "M": "minute", "S": "second"}
+_NUMBER = r"[+-]?\d{1,9}(?:\.\d{1,9})?"
+_PART = re.compile(rf"\s*(?:({_NUMBER})\s*([A-Za-z]+)|([+-]?)(\d{{1,9}}):(\d\d)(?::(\d\d(?:\.\d{{1,9}})?))?)\s*")
+_ISO = re.compile(rf"P((?:{_NUMBER}[YMWD])*)(?:T((?:{_NUMBER}[HMS])+))?")
+_STORED_UNIT = {"year": 12, "years": 12, "mon": 1, "mons": 1}
+
+Amounts = tuple[int, int, Fraction]
+"""Months, days and seconds, which PostgreSQL keeps apart."""
+
+
+def read_interval(text: str) -> str:
+    """
+    The stored form of an interval.
+
+    Raises:
+        ValueError: no interval.
+    """
+    text = text.strip().removeprefix("@").strip()
+    ago = text.lower().endswith(" ago")
+    parts = _parts(text[:-4] if ago else text)
+    months, days, seconds = Fraction(0), Fraction(0), Fraction(0)
+    for amount, unit in parts:
+        months += amount * _MONTHS.get(unit, 0)
+        days += amount * _DAYS.get(unit, 0)
+        seconds += amount * _SECONDS.get(unit, 0)
+    days += (months - int(months)) * 30
+    seconds += (days - int(days)) * 86400
+    sign = -1 if ago else 1
+    return _write((sign * int(months), sign * int(days), sign * Fraction(round(seconds * 10**6), 10**6)))
+
+
+def _parts(text: str) -> list[tuple[Fraction, str]]:
+    if iso := _ISO.fullmatch(text):
+        found = [(Fraction(n), _ISO_DATE[u]) for n, u in re.findall(rf"({_NUMBER})([YMWD])", iso[1])]
+        found += [(Fraction(n), _ISO_TIME[u]) for n, u in re.findall(rf"({_NUMBER})([HMS])", iso[2] or "")]
+    elif re.fullmatch(_NUMBER, text):
+        found = [(Fraction(text), "second")]
+    else:
+        found = _verbose_parts(text)
+    if not found:
+        raise ValueError(text)
+    return found
+
+
+def _verbose_parts(text: str) -> list[tuple[Fraction, str]]:
+    found: list[tuple[Fraction, str]] = []
+    position = 0
+    while position < len(text):
+        part = _PART.match(text, position)
+        if not part or (part[2] and part[2].lower() not in _UNITS):
+            raise ValueError(text)
+        position = part.end()
+        if part[2]:
+            found.append((Fraction(part[1]), _UNITS[part[2].lower()]))
+        else:
+            size = int(part[4]) * 3600 + int(part[5]) * 60 + Fraction(part[6] or 0)
+            found.append((-size if part[3] == "-" else Fraction(size), "second"))
+    return found
+
+
+def _write(amounts: Amounts) -> str:
+    months, days, seconds = amounts
+    years, months = int(months / 12), int(abs(months) % 12 * (-1 if months < 0 else 1))
+    words = [
+        f"{n} {unit}{'' if abs(n) == 1 else 's'}" for n, unit in ((years, "year"), (months, "mon"), (days, "day")) if n
+    ]
+    if seconds or not words:
+        whole, rest = divmod(abs(seconds), 1)
+        clock = f"{int(whole) // 3600:02}:{int(whole) // 60 % 60:02}:{int(whole) % 60:02}"
+        fraction = f".{int(rest * 10**6):06}".rstrip("0") if rest else ""
+        words.append(f"{'-' if seconds < 0 else ''}{clock}{fraction}")
+    return " ".join(words)
+
+
+def order_of(stored: str) -> float:
+    """A number that orders stored intervals: seconds, with months of 30 days."""
+    months, days, seconds = Fraction(0), Fraction(0), Fraction(0)
+    for amount, unit in _verbose_parts(stored):
+        months += amount * _MONTHS.get(unit, 0)
+        days += amount * _DAYS.get(unit, 0)
+        seconds += amount * _SECONDS.get(unit, 0)
+    return float((months * 30 + days) * 86400 + seconds)

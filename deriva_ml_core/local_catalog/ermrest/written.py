@@ -1,0 +1,66 @@
+"""What a write asks for and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from deriva_ml_core.local_catalog.ermrest.answers import Answer
+from deriva_ml_core.local_catalog.ermrest.formats import CSV, Format, encode, render_sql
+from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
+from deriva_ml_core.local_catalog.ermrest.model import Column
+from deriva_ml_core.local_catalog.ermrest.projections import Output
+from deriva_ml_core.local_catalog.ermrest.sql import Statement
+from deriva_ml_core.local_catalog.ermrest.sqlforms import form_of
+from deriva_ml_core.local_catalog.ermrest.storage import Transaction
+from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """
+    A write request.
+
+    Attributes:
+        path, query: still escaped; what follows `/entity/` (or another api), and the query string.
+        content_type: of the body, in lower case without parameters; "" if there is none.
+        accept: the Accept header, "" if there is none.
+    """
+
+    api: Api
+    path: str
+    query: str = ""
+    content_type: str = ""
+    accept: str = ""
+    body: bytes = b""
+
+
+Page = tuple[str, tuple[Any, ...], Sequence[Column]]
+"""SQL that gives rows, with `{}` for the columns, as i0; its parameters; and the columns."""
+
+
+def answer_rows(txn: Transaction, pages: Sequence[Page], chosen: Format) -> Answer:
+    """Rows that were written, read back. In CSV all have the columns of the first page."""
+    rows = []
+    for sql, parameters, columns in pages:
+        shown = pages[0][2] if chosen == CSV else columns
+        outputs = [Output(column.name, Fragment(f"i0.{column.sql}"), form_of(column)) for column in shown]
+        names = ", ".join(f"{output.value.sql} AS o{i}" for i, output in enumerate(outputs))
+        statement = render_sql(Statement(sql.format(names), parameters), outputs, chosen)
+        rows.append(txn.db.execute(statement.sql, statement.parameters))
+    body = encode(chain(*rows), [column.name for column in pages[0][2]], chosen)
+    return Answer(200, chosen, body=[b"".join(body)])
+
+
+def answer_values(
+    txn: Transaction, named: Sequence[tuple[str, Column]], values: Sequence[tuple[Any, ...]], chosen: Format
+) -> Answer:
+    """Values in stored form, one row each, under the given names."""
+    outputs = [Output(name, Fragment("?"), form_of(column)) for name, column in named]
+    marks = ", ".join(f"? AS o{i}" for i in range(len(outputs)))
+    statement = render_sql(Statement(f"SELECT {marks}"), outputs, chosen)
+    rows = txn.db.executemany(statement.sql, [(*statement.parameters, *row) for row in values]) if values else ()
+    body = encode(rows, [name for name, _ in named], chosen)
+    return Answer(200, chosen, body=[b"".join(body)])
