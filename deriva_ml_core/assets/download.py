@@ -31,6 +31,7 @@ from deriva_ml_core.errors import (
 )
 
 if TYPE_CHECKING:
+    from deriva_ml_core.catalog.model import TableName
     from deriva_ml_core.catalog.session import CatalogSession
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def resolve_assets(session: CatalogSession, rids: Iterable[str], *, with_types: 
             del left[0]
             continue
         some = rows.select_by_rids(session, table, left)
-        types = _types(session, (table.schema, table.name), list(some)) if with_types else {}
+        types = asset_types_of(session, table, list(some)) if with_types else {}
         for rid, row in some.items():
             found[rid] = CatalogAsset(rid, table.schema, table.name, row, types.get(rid, ()))
         left = [rid for rid in left if rid not in some and rid != left[0]]
@@ -157,12 +158,19 @@ def download(
     cache: ObjectCache,
     *,
     cached: Iterable[str] = (),
+    nested: bool = True,
     progress: ProgressCallback | None = None,
     workers: int = DEFAULT_WORKERS,
 ) -> dict[str, list[AssetFilePath]]:
-    """The files of these assets below `dest`, in parallel; `cached` are the RIDs whose bytes are kept in the cache."""
+    """
+    The files of these assets below `dest`, in parallel.
+
+    Args:
+        cached: the RIDs whose bytes are kept in the cache.
+        nested: in folders by table and RID; else all in `dest`, where files of one name would meet.
+    """
     keep = frozenset(cached)
-    places = {asset.rid: dest / asset.table / asset.rid / asset.file_name for asset in assets}
+    places = {asset.rid: (dest / asset.table / asset.rid if nested else dest) / asset.file_name for asset in assets}
     require_space(dest, sum(asset.size_bytes for asset in assets))
     meter = ProgressMeter(progress, {places[asset.rid]: asset.size_bytes for asset in assets})
 
@@ -207,7 +215,8 @@ def _fetch_one(
             objects.get_file(session, url, target, md5=md5, length=asset.row.get("Length"), progress=advance)
 
 
-def _types(session: CatalogSession, table: tuple[str, str], rids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def asset_types_of(session: CatalogSession, table: TableName, rids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The terms of Asset_Type of some assets of one table, by RID, sorted."""
     try:
         link = session.model.type_link(table)
     except DerivaMLTableNotFound:

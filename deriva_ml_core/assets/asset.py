@@ -1,0 +1,153 @@
+"""Asset: a user's handle on one asset of a catalog, and the ways to find assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.assets.cache import ObjectCache
+from deriva_ml_core.assets.download import CatalogAsset, asset_types_of, download, link_inputs, resolve_assets
+from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.tables import ASSET_TYPE, AssetTables
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.model import Table
+    from deriva_ml_core.catalog.session import CatalogSession
+
+
+class Asset:
+    """
+    One asset, as its row was when it was read.
+
+    Attributes:
+        asset_rid, asset_table, filename, url, length, md5, description: of the row.
+    """
+
+    def __init__(self, session: CatalogSession, found: CatalogAsset) -> None:
+        self.session, self._found = session, found
+        self.asset_rid, self.asset_table = found.rid, found.table
+        self.filename, self.url = found.row.get("Filename") or "", found.row.get("URL") or ""
+        self.length, self.md5 = found.size_bytes, found.row.get("MD5") or ""
+        self.description = found.row.get("Description") or ""
+
+    def __repr__(self) -> str:
+        return f"Asset({self.asset_rid!r}, table={self.asset_table!r}, filename={self.filename!r})"
+
+    @property
+    def asset_types(self) -> list[str]:
+        """Its terms of Asset_Type, sorted, the role's tag among them."""
+        return sorted(asset_types_of(self.session, self._table, [self.asset_rid]).get(self.asset_rid, ()))
+
+    @property
+    def execution_rid(self) -> str | None:
+        """The execution that made it, None where none is recorded."""
+        made = [row["Execution"] for row in self.executions("Output")]
+        return made[0] if made else None
+
+    def executions(self, asset_role: str | None = None) -> list[dict[str, Any]]:
+        """The rows that link it to executions: Execution, Asset_Role."""
+        link = self.session.model.execution_link(self._table)
+        filters = {link.near_column: self.asset_rid, **({"Asset_Role": asset_role} if asset_role else {})}
+        found = rows.select(self.session, link.table, filters, sort=["RCT"])
+        return [{**row, "Execution": row[link.far_column]} for row in found]
+
+    def get_metadata(self) -> dict[str, Any]:
+        """Values of the table's own columns."""
+        return dict(self._found.at(Path()).asset_metadata)
+
+    def add_asset_type(self, type_name: str) -> None:
+        """
+        Add a type; nothing happens where it has it.
+
+        Raises:
+            DerivaMLInvalidTerm: it is no term of Asset_Type.
+        """
+        link = self.session.model.type_link(self._table)
+        row = {link.near_column: self.asset_rid, link.far_column: self._term(type_name)}
+        rows.insert(self.session, link.table, [row], skip_existing=True)
+
+    def remove_asset_type(self, type_name: str) -> None:
+        """Take a type away; nothing happens where it has not got it."""
+        link = self.session.model.type_link(self._table)
+        filters = {link.near_column: self.asset_rid, link.far_column: self._term(type_name)}
+        rows.delete_where(self.session, link.table, filters)
+
+    def download(
+        self, dest_dir: Path, execution_rid: str | None = None, cache_dir: Path | None = None
+    ) -> AssetFilePath:
+        """
+        Its file, in `dest_dir` under its own name, verified.
+
+        Args:
+            execution_rid: link it to this execution as Input.
+            cache_dir: keep its bytes in this cache, or take them from there.
+        """
+        cached = [self.asset_rid] if cache_dir else []
+        cache = ObjectCache(cache_dir or dest_dir / ".cache")
+        path = download(self.session, [self._found], dest_dir, cache, cached=cached, nested=False)
+        if execution_rid is not None:
+            link_inputs(self.session, [self._found], execution_rid)
+        return path[self.asset_table][0]
+
+    @property
+    def _table(self) -> Table:
+        return self.session.model.tables[self._found.schema, self._found.table]
+
+    def _term(self, name: str) -> str:
+        return self.session.vocabularies.lookup(self.session.model.ml_table(ASSET_TYPE), name).name
+
+
+def lookup_asset(session: CatalogSession, rid: str) -> Asset:
+    """
+    The asset of this RID, of whatever table; two requests.
+
+    Raises:
+        DerivaMLNotFoundError: there is none, or it is a row of another kind.
+    """
+    try:
+        (found,) = resolve_assets(session, [rid], with_types=False)
+    except DerivaMLValidationError as err:
+        raise DerivaMLNotFoundError("; ".join(err.problems)) from err
+    return Asset(session, found)
+
+
+def list_assets(session: CatalogSession, asset_table: str) -> list[Asset]:
+    """
+    All assets of a table, sorted by RID.
+
+    Raises:
+        DerivaMLTableNotFound, DerivaMLTableTypeError: it is no asset table.
+    """
+    return list(_assets_of(session, AssetTables(session).find(asset_table), {}))
+
+
+def find_assets(
+    session: CatalogSession, asset_table: str | None = None, asset_type: str | None = None
+) -> Iterator[Asset]:
+    """
+    Assets of one table, or of all; of one type, or of all.
+
+    Raises:
+        DerivaMLTableNotFound, DerivaMLTableTypeError: it is no asset table.
+        DerivaMLInvalidTerm: it is no term of Asset_Type.
+    """
+    tables = [AssetTables(session).find(asset_table)] if asset_table else session.model.asset_tables()
+    name = None
+    if asset_type is not None:
+        name = session.vocabularies.lookup(session.model.ml_table(ASSET_TYPE), asset_type).name
+    for table in tables:
+        if name is None:
+            yield from _assets_of(session, table, {})
+            continue
+        link = session.model.type_link(table)
+        tagged = [row[link.near_column] for row in rows.select(session, link.table, {link.far_column: name})]
+        for rid, row in sorted(rows.select_by_rids(session, table, tagged).items()):
+            yield Asset(session, CatalogAsset(rid, table.schema, table.name, row))
+
+
+def _assets_of(session: CatalogSession, table: Table, filters: Mapping[str, Any]) -> Iterator[Asset]:
+    for row in rows.select(session, table, filters, sort=["RID"]):
+        yield Asset(session, CatalogAsset(row["RID"], table.schema, table.name, row))
