@@ -53,7 +53,7 @@ def aggregate(function: str, source: BoundColumn | Instance, *, bare: bool, righ
         return Fragment("max(?)", (ENCODE(rights(instance.table, function == "tcrs")),)), DOCUMENT
     if isinstance(source, Instance):
         return _of_rows(function, source, bare=bare)
-    sql, form = _of_column(function, source.sql, form_of(source.column))
+    sql, form = _of_column(function, source.sql, source.form)
     return Fragment(sql, (), frozenset({source.instance.number})), form
 
 

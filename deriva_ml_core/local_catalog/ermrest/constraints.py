@@ -32,15 +32,24 @@ def constraint_refusals(model: Model, table: Table) -> Iterator[None]:
 def _words(model: Model, table: Table, message: str) -> str:
     found = _FAILED.search(message)
     if found is None:
-        referring = ", ".join(sorted({model.qualified(model.tables[f.table]) for f in model.referenced_by(table)}))
-        by = f" (of {referring})" if referring else ""
-        return f"A row of {model.qualified(table)} is referenced by others{by}, or refers to a row that is not there."
+        return _reference_words(model, table)
     slots = _COLUMN.findall(found[2])
     where = model.tables.get(int(slots[0][0]), table) if slots else table
     names = ", ".join(column.name for column in where.columns if str(column.slot) in {slot for _, slot in slots})
     if found[1] == "UNIQUE":
         return f"Another row of {model.qualified(where)} has the same key ({names})."
     return f"Column {names} of {model.qualified(where)} must not be null."
+
+
+def _reference_words(model: Model, table: Table) -> str:
+    """SQLite does not say which foreign key it is about."""
+    referring = ", ".join(sorted({model.qualified(model.tables[f.table]) for f in model.referenced_by(table)}))
+    columns = ["(" + ", ".join(c.name for c in table.columns_of(f.columns)) + ")" for f in table.foreign_keys]
+    words = f"A row of {model.qualified(table)} is referenced by rows of {referring}" if referring else ""
+    if columns:
+        words += f", or it" if words else f"A row of {model.qualified(table)}"
+        words += f" refers by {' or '.join(columns)} to a row that is not there"
+    return words + "."
 
 
 def check_references(db: apsw.Connection, model: Model, table: Table, which: str, parameters: Sequence[object]) -> None:

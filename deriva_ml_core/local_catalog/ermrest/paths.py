@@ -7,10 +7,11 @@ Source: ERMrest API documentation, "Data Paths" (docs/api-doc/data/naming.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from deriva_ml_core.local_catalog.ermrest.model import Column, ForeignKey, Model, Table
+from deriva_ml_core.local_catalog.ermrest.sqlforms import Form, form_of
 from deriva_ml_core.local_catalog.ermrest.syntax import (
     ColumnLink,
     Condition,
@@ -43,10 +44,17 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class BoundColumn:
-    """A column of a table instance."""
+    """A column of a table instance; in an outer join it may be null whatever the model says."""
 
     instance: Instance
     column: Column
+    outer: bool = False
+
+    @property
+    def form(self) -> Form:
+        """The form of its values."""
+        form = form_of(self.column)
+        return replace(form, nullable=True) if self.outer else form
 
     @property
     def sql(self) -> str:
@@ -117,7 +125,8 @@ class Path:
     def column(self, instance: Instance, column: Column) -> BoundColumn:
         """A column that the URL names."""
         self.read.setdefault(instance.table.oid, {})[column.oid] = column
-        return BoundColumn(instance, column)
+        outer = any(link.join != "inner" for link in self.links)
+        return BoundColumn(instance, column, outer)
 
 
 def bind_path(model: Model, elements: Sequence[Element]) -> Path:

@@ -15,7 +15,7 @@ from deriva_ml_core.local_catalog.ermrest.bins import bin_of
 from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
 from deriva_ml_core.local_catalog.ermrest.model import Column, Table
 from deriva_ml_core.local_catalog.ermrest.paths import BoundColumn, Instance, Path, resolve, resolve_instance
-from deriva_ml_core.local_catalog.ermrest.sqlforms import Form, form_of
+from deriva_ml_core.local_catalog.ermrest.sqlforms import Form
 from deriva_ml_core.local_catalog.ermrest.syntax import Call, Item, Reference
 from deriva_ml_core.local_catalog.errors import BadRequest
 
@@ -110,7 +110,7 @@ def _attribute(path: Path, item: Item, visible: Visible) -> list[Output]:
 
 def _column_output(column: BoundColumn, name: str | None) -> Output:
     value = Fragment(column.sql, (), frozenset({column.instance.number}))
-    return Output(name if name is not None else column.column.name, value, form_of(column.column))
+    return Output(name if name is not None else column.column.name, value, column.form)
 
 
 def _star(path: Path, reference: Reference, name: str | None, visible: Visible) -> list[Output]:
