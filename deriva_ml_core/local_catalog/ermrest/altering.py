@@ -129,6 +129,8 @@ def _retyped(draft: Draft, table: Table, column: Column, document: Document) -> 
     column_type = read_type(document["type"])
     if column_type == column.type:
         return column, None
+    if column_type.scalar.startswith("serial"):
+        raise Conflict(f"Column {column.name!r} cannot become serial; only a new column can be.")
     _check_references(draft, table, column, column_type)
     if same_form(column.type, column_type):
         return replace(column, type=column_type), _converting(column, column_type, None)

@@ -130,7 +130,7 @@ def create_table(
 ) -> Table:
     """A table with its columns and keys; its foreign keys go to `waiting`, or are made at once."""
     name = says.read_name(document, "table_name")
-    if document.get("schema_name", schema.name) != schema.name:
+    if document.get("schema_name") not in (None, schema.name):
         raise Conflict(f"Table {name!r} cannot be made in schema {schema.name!r}: it says {document['schema_name']!r}.")
     draft.require_schema(schema, "create")
     if document.get("kind", "table") != "table":
@@ -216,21 +216,25 @@ def create_column(draft: Draft, table: Table, document: Any) -> Column:
     column = read_column(draft, document)
     if table.find(column.name):
         raise Conflict(f"Table {table.name!r} has a column {column.name!r} already.")
-    read_bindings(draft.model, "column", draft.put_column(table, column, _filling(column)), column.acl_bindings)
+    changed = draft.put_column(table, column, _filling(draft, column))
+    read_bindings(draft.model, "column", changed, column.acl_bindings)
     return column
 
 
-def _filling(column: Column) -> Fill | None:
+def _filling(draft: Draft, column: Column) -> Fill | None:
     if column.type.scalar.startswith("serial"):
-        return lambda db, table: _number(db, table, column)
+        return lambda db, table: _number(draft, db, table, column)
     value = stored_default(column.type, column.default)
     if value is None:
         return None
     return lambda db, table: _fill(db, table, column, value)
 
 
-def _number(db: apsw.Connection, table: Table, column: Column) -> None:
-    db.execute(f"UPDATE {table.live} SET {column.sql} = rowid")
+def _number(draft: Draft, db: apsw.Connection, table: Table, column: Column) -> None:
+    rowids = db.execute(f"SELECT rowid FROM {table.live} ORDER BY rowid").fetchall()
+    numbers = draft.txn.allocate_serials(column, len(rowids))
+    pairs = [(number, rowid) for number, (rowid,) in zip(numbers, rowids, strict=True)]
+    db.executemany(f"UPDATE {table.live} SET {column.sql} = ? WHERE rowid = ?", pairs)
 
 
 def _fill(db: apsw.Connection, table: Table, column: Column, value: str | int | float) -> None:

@@ -155,7 +155,7 @@ def insert_rows(
     columns, rows = _with_rids(txn, table, list(columns), rows)
     fixed = [(c, default_of(txn, table, c)) for c in defaulted if c.name != "RID" and not _is_serial(c)]
     serial = [column for column in defaulted if _is_serial(column)]
-    columns, rows = _with_serials(txn, table, columns, rows, serial)
+    columns, rows = _with_serials(txn, columns, rows, serial)
     names = ", ".join(column.sql for column in [*columns, *(column for column, _ in fixed)])
     marks = ", ".join("?" * (len(columns) + len(fixed)))
     constants = tuple(value for _, value in fixed)
@@ -193,13 +193,11 @@ def _is_serial(column: Column) -> bool:
 
 
 def _with_serials(
-    txn: Transaction, table: Table, columns: list[Column], rows: Sequence[Row], serial: Sequence[Column]
+    txn: Transaction, columns: list[Column], rows: Sequence[Row], serial: Sequence[Column]
 ) -> tuple[list[Column], Sequence[Row]]:
     for column in serial:
-        largest = f"SELECT max({column.sql}) AS n FROM"
-        sql = f"SELECT ifnull(max(n), 0) FROM ({largest} {table.live} UNION ALL {largest} {table.history})"
-        last: int = txn.db.execute(sql).get
-        rows = [(*row, last + number) for number, row in enumerate(rows, 1)]
+        numbers = txn.allocate_serials(column, len(rows))
+        rows = [(*row, number) for number, row in zip(numbers, rows, strict=True)]
         columns = [*columns, column]
     return columns, rows
 

@@ -34,7 +34,7 @@ from deriva_ml_core.local_catalog.database import Pool, connect
 from deriva_ml_core.local_catalog.ermrest import functions, physical
 from deriva_ml_core.local_catalog.ermrest.elements import Element, dump, elements_of, load, model_of
 from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode, time_text
-from deriva_ml_core.local_catalog.ermrest.model import Model, Table
+from deriva_ml_core.local_catalog.ermrest.model import Column, Model, Table
 
 FORMAT = 1
 """PRAGMA user_version of the file; another number means a file of another generation."""
@@ -50,6 +50,7 @@ CREATE TABLE state (
     next_rid INTEGER NOT NULL, client TEXT
 );
 CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE serial (oid INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE snapshot (snaptime INTEGER PRIMARY KEY, client TEXT);
 CREATE TABLE model_change (snaptime INTEGER PRIMARY KEY);
 CREATE TABLE element (
@@ -159,6 +160,13 @@ class Transaction:
         first = self.next_rid
         self.next_rid += count
         return range(first, self.next_rid)
+
+    def allocate_serials(self, column: Column, count: int) -> range:
+        """The next numbers of a serial column, whatever numbers clients have put into it themselves."""
+        row = self.db.execute("SELECT next FROM serial WHERE oid = ?", (column.oid,)).fetchone()
+        first: int = row[0] if row else 1
+        self.db.execute("INSERT OR REPLACE INTO serial VALUES (?, ?)", (column.oid, first + count))
+        return range(first, first + count)
 
     def skip_past(self, rid: str) -> None:
         """Never allocate this RID, which a client chose, nor any below it."""
