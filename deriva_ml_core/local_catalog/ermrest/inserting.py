@@ -26,6 +26,9 @@ from deriva_ml_core.local_catalog.ermrest.values import stored_default
 from deriva_ml_core.local_catalog.ermrest.written import Input, answer_rows
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, Forbidden
 
+_NEXT_NUMBERS = (
+    "INSERT INTO serial VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = last + excluded.last RETURNING last"
+)
 _CHOSEN_BY_OWNERS = frozenset({"RID", "RCT", "RCB"})
 
 
@@ -153,7 +156,7 @@ def insert_rows(
     if not rows:
         return first
     columns, rows = _with_rids(txn, table, list(columns), rows)
-    fixed = [(c, default_of(txn, table, c)) for c in defaulted if c.name != "RID" and not _is_serial(c)]
+    fixed = [(c, default_of(txn, c)) for c in defaulted if c.name != "RID" and not _is_serial(c)]
     serial = [column for column in defaulted if _is_serial(column)]
     columns, rows = _with_serials(txn, columns, rows, serial)
     names = ", ".join(column.sql for column in [*columns, *(column for column, _ in fixed)])
@@ -196,15 +199,30 @@ def _with_serials(
     txn: Transaction, columns: list[Column], rows: Sequence[Row], serial: Sequence[Column]
 ) -> tuple[list[Column], Sequence[Row]]:
     for column in serial:
-        numbers = txn.allocate_serials(column, len(rows))
-        rows = [(*row, number) for number, row in zip(numbers, rows, strict=True)]
+        first = txn.db.execute(_NEXT_NUMBERS, (column.oid, len(rows))).get - len(rows)
+        rows = [(*row, number) for number, row in enumerate(rows, first + 1)]
         columns = [*columns, column]
     return columns, rows
 
 
-def default_of(txn: Transaction, table: Table, column: Column) -> Stored:
+def _names_its_row(column: Column) -> bool:
+    """Whether the default is a pattern such as `/id/{RID}`, which these two domains fill with the row's own RID."""
+    has_pattern = isinstance(column.default, str) and "{RID}" in column.default
+    return has_pattern and column.type.typename in ("ermrest_curie", "ermrest_uri")
+
+
+def _with_row_names(
+    table: Table, columns: list[Column], rows: Sequence[Row], named: Sequence[Column]
+) -> tuple[list[Column], Sequence[Row]]:
+    place = columns.index(table.rid_column)
+    for column in named:
+        rows = [(*row, str(column.default).replace("{RID}", str(row[place]))) for row in rows]
+        columns = [*columns, column]
+    return columns, rows
+
+
+def default_of(txn: Transaction, column: Column) -> Stored:
     """The value of a column that a body does not fill."""
-    del table
     match column.name:
         case "RCT" | "RMT":
             return txn.now
