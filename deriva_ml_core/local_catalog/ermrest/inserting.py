@@ -26,9 +26,6 @@ from deriva_ml_core.local_catalog.ermrest.values import stored_default
 from deriva_ml_core.local_catalog.ermrest.written import Input, answer_rows
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, Forbidden
 
-_NEXT_NUMBERS = (
-    "INSERT INTO serial VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = last + excluded.last RETURNING last"
-)
 _CHOSEN_BY_OWNERS = frozenset({"RID", "RCT", "RCB"})
 
 
@@ -199,8 +196,8 @@ def _with_serials(
     txn: Transaction, columns: list[Column], rows: Sequence[Row], serial: Sequence[Column]
 ) -> tuple[list[Column], Sequence[Row]]:
     for column in serial:
-        first = txn.db.execute(_NEXT_NUMBERS, (column.oid, len(rows))).get - len(rows)
-        rows = [(*row, number) for number, row in enumerate(rows, first + 1)]
+        numbers = txn.allocate_serials(column, len(rows))
+        rows = [(*row, number) for number, row in zip(numbers, rows, strict=True)]
         columns = [*columns, column]
     return columns, rows
 

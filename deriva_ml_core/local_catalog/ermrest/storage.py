@@ -50,9 +50,9 @@ CREATE TABLE state (
     next_rid INTEGER NOT NULL, client TEXT
 );
 CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE serial (oid INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE snapshot (snaptime INTEGER PRIMARY KEY, client TEXT);
 CREATE TABLE model_change (snaptime INTEGER PRIMARY KEY);
+CREATE TABLE serial (column_oid INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE element (
     oid INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (oid, since)
@@ -163,10 +163,9 @@ class Transaction:
 
     def allocate_serials(self, column: Column, count: int) -> range:
         """The next numbers of a serial column, whatever numbers clients have put into it themselves."""
-        row = self.db.execute("SELECT next FROM serial WHERE oid = ?", (column.oid,)).fetchone()
-        first: int = row[0] if row else 1
-        self.db.execute("INSERT OR REPLACE INTO serial VALUES (?, ?)", (column.oid, first + count))
-        return range(first, first + count)
+        sql = "INSERT INTO serial VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = last + excluded.last RETURNING last"
+        last: int = self.db.execute(sql, (column.oid, count)).get
+        return range(last - count + 1, last + 1)
 
     def skip_past(self, rid: str) -> None:
         """Never allocate this RID, which a client chose, nor any below it."""
