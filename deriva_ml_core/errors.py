@@ -36,9 +36,14 @@ from typing import ClassVar
 
 
 class DerivaMLException(Exception):
-    """Base of all errors of deriva-ml. Its text is one line for a person: what, where, what to do."""
+    """Base of all errors of deriva-ml. Its text is one line for a person: what, where, what to do.
+
+    Attributes:
+        execution_rid: the execution that this error ended; None where no execution had been recorded.
+    """
 
     exit_code: ClassVar[int] = 1
+    execution_rid: str | None = None
 
 
 class DerivaMLConfigurationError(DerivaMLException):
@@ -166,6 +171,11 @@ class DerivaMLUploadError(DerivaMLException):
     """Outputs are safe on disk, but not yet in the catalog."""
 
     exit_code = 3
+
+
+def is_refusal(err: BaseException) -> bool:
+    """Whether an error means that the input was wrong and nothing was recorded."""
+    return isinstance(err, DerivaMLException) and err.exit_code == 2 and err.execution_rid is None
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

@@ -10,14 +10,15 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
-from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, nearest
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, is_refusal, nearest
 
 EXIT_FAILED, EXIT_INPUT, EXIT_PENDING = 1, 2, 3
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
+_RUNNER = "deriva_ml_core.runner"
 # Frames of these stand above the user's own code in a traceback and say nothing about it.
 _MACHINERY = ("hydra", "hydra_zen", "omegaconf", "deriva_ml_core", "deriva_ml", "deriva_ml_hydra_plugins")
 
@@ -73,10 +74,7 @@ def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
     try:
         return body() or 0
     except DerivaMLException as err:
-        if debug:
-            traceback.print_exception(err)
-        print(f"error: {' '.join(str(err).split())}", file=sys.stderr)
-        return err.exit_code
+        return _report(err, debug=debug)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -88,6 +86,25 @@ def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
         return EXIT_FAILED
 
 
+def _report(err: DerivaMLException, *, debug: bool) -> int:
+    """Print a user's error; inside a model, the place in the model is part of the message."""
+    if debug or _raised_in_model(err):
+        print_traceback(err, full=debug)
+    else:
+        print(f"error: {' '.join(str(err).split())}", file=sys.stderr)
+    wrong_input = err.exit_code == EXIT_INPUT
+    return err.exit_code if not wrong_input or is_refusal(err) else EXIT_FAILED
+
+
+def _raised_in_model(err: DerivaMLException) -> bool:
+    """Whether the error came up through the user's model: frames of the user's below those of run_model."""
+    if err.execution_rid is None:
+        return False
+    modules = [_module(frame) for frame, _ in traceback.walk_tb(err.__traceback__)]
+    runner = max((at for at, module in enumerate(modules) if module == _RUNNER), default=len(modules))
+    return any(not _is_machinery(module) for module in modules[runner:])
+
+
 def print_traceback(err: BaseException, *, full: bool = False) -> None:
     """Print a traceback to stderr, beginning with the user's own frames where it has any."""
     trace = err.__traceback__ if full else _own_frames(err.__traceback__)
@@ -96,13 +113,16 @@ def print_traceback(err: BaseException, *, full: bool = False) -> None:
 
 def _own_frames(trace: TracebackType | None) -> TracebackType | None:
     own = trace
-    while own is not None and _is_machinery(own):
+    while own is not None and _is_machinery(_module(own.tb_frame)):
         own = own.tb_next
     return own or trace
 
 
-def _is_machinery(trace: TracebackType) -> bool:
-    module = str(trace.tb_frame.f_globals.get("__name__", ""))
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _is_machinery(module: str) -> bool:
     return module.partition(".")[0] in _MACHINERY
 
 

@@ -47,10 +47,14 @@ class Job:
     def __call__(self, composed: DictConfig) -> None:
         """Raises whatever run_model raises; DerivaMLConfigurationError where a value can't be built."""
         from deriva_ml_core.cli.job import call_run_model
+        from deriva_ml_core.executions import reporting
 
-        if self.quiet:
-            _silence_console()
-        call_run_model(composed)
+        if not self.quiet:
+            call_run_model(composed)
+            return
+        _silence_console()
+        with reporting.use(reporting.SILENT):
+            call_run_model(composed)
 
 
 def hydra_help(options: argparse.Namespace) -> int:

@@ -19,12 +19,14 @@ from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from deriva_ml_core.config.hydra_folders import OutputFolder
 from deriva_ml_core.config.translation import hydra_errors
-from deriva_ml_core.errors import nearest
+from deriva_ml_core.errors import is_refusal, nearest
 
 Task = Callable[[DictConfig], Any]
 
@@ -58,6 +60,7 @@ class Application:
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
         GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None
         self._hydra = None
 
     @property
@@ -108,11 +111,15 @@ class Application:
         return self.run_composed(task, self.compose(overrides))
 
     def run_composed(self, task: Task, composed: DictConfig) -> Any:
-        """Run the task once with a configuration that `compose` made."""
+        """Run the task once with a configuration that `compose` made.
+
+        A dry run, and a run that is refused because its input is wrong, leave no output folder behind.
+        """
         if composed.hydra.mode is None:
             composed.hydra.mode = RunMode.RUN
         callbacks = Callbacks(composed)
         callbacks.on_run_start(config=composed, config_name=self.config_name)
+        folder = self._output_folder(composed)
         with hydra_errors(self.config_name):
             result = run_job(
                 hydra_context=HydraContext(config_loader=self.hydra.config_loader, callbacks=callbacks),
@@ -124,9 +131,17 @@ class Application:
         callbacks.on_run_end(config=composed, config_name=self.config_name, job_return=result)
         # Not result.return_value: it writes to stderr before it raises, and one line is what a user should see.
         value = result._return_value  # noqa: SLF001
-        if result.status is JobStatus.FAILED:
+        failed = result.status is JobStatus.FAILED
+        if composed.get("dry_run") is True or (failed and is_refusal(value)):
+            folder.take_back()
+        if failed:
             raise value
         return value
+
+    def _output_folder(self, composed: DictConfig) -> OutputFolder:
+        with hydra_errors(self.config_name):
+            HydraConfig.instance().set_config(composed)  # `${hydra:…}` in the folder's name
+            return OutputFolder(Path(composed.hydra.run.dir).absolute())
 
     def sweep(self, task: Task, overrides: Sequence[str]) -> Any:
         """Run the task for each job of a sweep, with the configured sweeper and launcher.

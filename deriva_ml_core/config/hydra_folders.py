@@ -6,6 +6,8 @@ project's own `store(HydraConf(...))` keeps what it says. Overrides on the comma
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -32,6 +34,30 @@ def install_hydra_defaults() -> None:
     for path, value in _FOLDERS.items():
         if _get(node, path) == _get(stock, path):
             _set(node, path, value)
+
+
+class OutputFolder:
+    """Hydra's output folder of one job: made by Hydra before the job, taken back where the job came to nothing.
+
+    Args:
+        path: the folder; one that is there already is not ours to take back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        ancestors = [path, *path.parents]
+        self._made = [folder for folder in ancestors if not folder.exists()]
+
+    def take_back(self) -> None:
+        """Remove the folder, and the folders above it that were made for it and are empty."""
+        if self.path not in self._made:
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in self._made[1:]:
+            try:
+                folder.rmdir()
+            except OSError:  # another run uses it by now
+                return
 
 
 def register_resolvers() -> None:
