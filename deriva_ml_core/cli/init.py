@@ -1,0 +1,126 @@
+"""deriva-ml-init: make a project in the standard layout; with --demo, one that runs at once on a catalog of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command
+from deriva_ml_core.errors import DerivaMLConfigurationError
+
+if TYPE_CHECKING:
+    from deriva_ml_core.projects.demo import Catalogs
+
+DEMO_FOLDER = "digits"
+_EPILOG = """\
+examples:
+  deriva-ml-init --demo digits        project, catalog, 1,797 images, and a first recorded run
+  deriva-ml-init my-project           a project for your own catalog
+  deriva-ml-init my-project --host www.example.org --catalog 12
+"""
+
+
+def build_parser() -> ArgumentParser:
+    """The command line."""
+    parser = ArgumentParser(
+        prog="deriva-ml-init",
+        description="Make a project: configuration, models, notebooks, a git repository with a first commit.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="the new folder; its name is the project's name")
+    parser.add_argument(
+        "--demo", action="store_true", help="load scikit-learn's digits into a new catalog and run a model"
+    )
+    parser.add_argument("--host", help="server of your catalog (default: a placeholder in src/configs/deriva.py)")
+    parser.add_argument("--catalog", help="id or name of your catalog")
+    add_common_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code (0 made, 1 a tool or the demo's run failed, 2 wrong input, nothing made)."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    return run_command(lambda: _init(build_parser().parse_args(arguments)), debug="--debug" in arguments)
+
+
+def _init(args: argparse.Namespace) -> int:
+    folder = _folder(args)
+    say = (lambda _: None) if args.quiet else _say
+    if args.demo:
+        from deriva_ml_core.projects.demo import create_demo, next_steps
+
+        create_demo(folder, _catalogs(), say)
+        say("\n" + next_steps(_shown(folder)))
+        return 0
+    from deriva_ml_core.projects.creation import PLACEHOLDER_CATALOG, PLACEHOLDER_HOST, NewProject, create_project
+
+    project = NewProject(folder, hostname=args.host or PLACEHOLDER_HOST, catalog=args.catalog or PLACEHOLDER_CATALOG)
+    create_project(project)
+    say(_made(project.name, _shown(folder), placeholder=not args.host))
+    return 0
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    if args.demo and (args.host or args.catalog):
+        raise DerivaMLConfigurationError("--demo makes a catalog of its own: leave --host and --catalog out")
+    if args.catalog and not args.host:
+        raise DerivaMLConfigurationError("--catalog needs --host: the server that it is on (local is the embedded one)")
+    name = args.folder if args.folder is not None else DEMO_FOLDER if args.demo else None
+    if not name or not name.strip():
+        raise DerivaMLConfigurationError("which folder? Type `deriva-ml-init DIR`, or `deriva-ml-init --demo digits`")
+    try:
+        return Path(name).expanduser().absolute().resolve()
+    except (OSError, RuntimeError, ValueError) as err:  # a name that no file system takes
+        raise DerivaMLConfigurationError(f"{name!r} can't be the name of a folder: {err}") from err
+
+
+def _catalogs() -> Catalogs:
+    """The embedded catalogs, for the demo; it may not import their room itself."""
+    from deriva_ml_core.cli.catalog import default_root
+    from deriva_ml_core.local_catalog.administration import delete_catalog, list_catalogs
+    from deriva_ml_core.local_catalog.root import Root
+    from deriva_ml_core.projects.demo import Catalogs
+
+    def names() -> list[str]:
+        if not default_root().exists():
+            return []
+        with Root(default_root(), create=False) as root:
+            return [name for catalog in list_catalogs(root) for name in catalog.names]
+
+    def delete(name: str) -> None:
+        with Root(default_root(), create=False) as root:
+            delete_catalog(root, name)
+
+    return Catalogs(names, delete)
+
+
+def _shown(folder: Path) -> Path:
+    """The folder as the user would type it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _made(name: str, folder: Path, *, placeholder: bool) -> str:
+    first = "# say where your catalog is" if placeholder else "# your catalog"
+    return f"""\
+Made the project {name} in {folder}. What to do next:
+
+    cd {folder}
+    $EDITOR src/configs/deriva.py            {first}
+    uv run deriva-ml-run --info              # what there is to choose from
+    uv run deriva-ml-run dry_run=true        # what a run would do
+    git commit -am "My first model"
+    uv run deriva-ml-run
+
+No catalog yet? README.md there says how to make one on your own disk."""
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

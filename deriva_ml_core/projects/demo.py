@@ -1,0 +1,159 @@
+"""The demo: a project, a catalog, real images, a released dataset, and a first recorded run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
+
+from .creation import Lock, NewProject, check, create_project, render
+from .tools import ToolFailed, commit_all, require_uv, run
+
+# Real libraries of the field; deriva-ml itself needs none of them.
+DEPENDENCIES = (
+    "joblib>=1.3,<2",
+    "matplotlib>=3.8,<4",
+    "numpy>=1.26,<3",
+    "pillow>=10.3",
+    "scikit-learn>=1.4.2,<2",
+)
+_RUN = ("deriva-ml-run",)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogs:
+    """What the demo asks of the embedded catalogs of this user.
+
+    Args:
+        names: of those that there are.
+        delete: remove one by name.
+    """
+
+    names: Callable[[], list[str]]
+    delete: Callable[[str], None]
+
+
+class DemoRunFailed(DerivaMLException):
+    """Project and catalog are made; the first run failed."""
+
+
+def create_demo(folder: Path, catalogs: Catalogs, say: Callable[[str], None]) -> Path:
+    """
+    Make the digits project and run it once.
+
+    Args:
+        folder: where; its name is the catalog's name too.
+        catalogs: the embedded catalogs.
+        say: prints one line.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DerivaMLConfigurationError: the folder or its name can't be used, uv or git is missing; nothing was made.
+        ToolFailed: no registry, or loading failed; project and catalog were removed again.
+        DemoRunFailed: only the run failed; the text says how to go on.
+    """
+    project = demo_project(folder)
+    check(project)
+    uv = require_uv()
+    _check_catalog(project.name, catalogs)
+    say(f"Making the project {folder}")
+    create_project(project, lock=Lock.MUST)
+    with _undone_if_it_fails(folder, project.name, catalogs):
+        _command(say, folder, [uv, "sync"])
+        _command(say, folder, [uv, "run", "deriva-ml-catalog", "create", project.name])
+        _command(say, folder, [uv, "run", "deriva-ml-catalog", "schema", "install", project.name])
+        _load(say, folder, uv, project)
+    _run_once(say, folder, uv)
+    return folder
+
+
+def demo_project(folder: Path) -> NewProject:
+    """What the demo makes. The dataset's RID is only known once it is loaded."""
+    project = NewProject(folder, kind="digits", hostname="local", dependencies=DEPENDENCIES)
+    return NewProject(
+        folder,
+        kind="digits",
+        hostname="local",
+        catalog=project.name,
+        summary="Handwritten digits: a model on real images, every run recorded",
+        dependencies=DEPENDENCIES,
+        values={"dataset_rid": "0-0000", "dataset_version": "1.0.0"},
+    )
+
+
+def next_steps(folder: Path) -> str:
+    """What to try now."""
+    commands = (
+        ("uv run deriva-ml-executions list", "what ran"),
+        ("uv run deriva-ml-run --info", "what there is to choose from"),
+        ("uv run deriva-ml-run +experiment=quick", "a named choice"),
+        ("uv run deriva-ml-run model_config.learning_rate=0.01", "another value"),
+        ("uv run deriva-ml-run +multirun=learning_rates", "a sweep"),
+        ("uv run deriva-ml-run dry_run=true", "what would be recorded, without doing it"),
+    )
+    width = max(len(command) for command, _ in commands)
+    lines = ["What to try next:", "", f"    cd {folder}"]
+    lines += [f"    {command:{width}}   # {what}" for command, what in commands]
+    lines += ["", f"The model is {folder}/src/models/digits_classifier.py; README.md there says where the rest is."]
+    return "\n".join(lines)
+
+
+def _check_catalog(name: str, catalogs: Catalogs) -> None:
+    if not name[0].isalpha():
+        raise DerivaMLConfigurationError(
+            f"{name!r} can't be the name of a catalog: choose a folder that starts with a letter"
+        )
+    if name in catalogs.names():
+        raise DerivaMLConfigurationError(
+            f"there is an embedded catalog {name!r} already, of an earlier demo perhaps: choose another folder name, "
+            f"or remove it with `deriva-ml-catalog delete {name}`"
+        )
+
+
+def _command(say: Callable[[str], None], folder: Path, command: list[str]) -> None:
+    say(f"$ {' '.join(['uv', *command[1:]])}")
+    run(command, folder)
+
+
+def _load(say: Callable[[str], None], folder: Path, uv: str, project: NewProject) -> None:
+    """Load the images, name their dataset in the configuration, and commit that: the tree is clean for the run."""
+    load = [uv, "run", "python", "src/load_digits.py", "--catalog", project.catalog]
+    with tempfile.TemporaryDirectory(prefix="deriva-ml-demo-") as scratch:
+        report = Path(scratch, "dataset.json")
+        say(f"$ {' '.join(['uv', *load[1:]])}")
+        run([*load, "--report", str(report)], folder)
+        made = json.loads(report.read_text(encoding="utf-8"))
+    values = {"dataset_rid": made["rid"], "dataset_version": made["version"]}
+    target = folder / "src" / "configs" / "datasets.py"
+    target.write_text(render("src/configs/datasets.py", "digits", values), encoding="utf-8")
+    commit_all(folder, f"Train on dataset {made['rid']}, version {made['version']}")
+
+
+def _run_once(say: Callable[[str], None], folder: Path, uv: str) -> None:
+    try:
+        _command(say, folder, [uv, "run", *_RUN])
+    except ToolFailed as err:
+        raise DemoRunFailed(
+            f"the first run failed, see above; the project {folder} and its catalog are there: "
+            f"look for the reason, then type `cd {folder} && uv run {' '.join(_RUN)}`"
+        ) from err
+
+
+@contextlib.contextmanager
+def _undone_if_it_fails(folder: Path, catalog: str, catalogs: Catalogs) -> Iterator[None]:
+    """Leave nothing half made, Ctrl-C included."""
+    try:
+        yield
+    except BaseException:
+        if catalog in catalogs.names():
+            catalogs.delete(catalog)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -1,0 +1,1 @@
+"""Models of this project: functions that deriva-ml-run calls."""
