@@ -153,9 +153,10 @@ def insert_rows(
     if not rows:
         return first
     columns, rows = _with_rids(txn, table, list(columns), rows)
-    fixed = [(c, default_of(txn, c)) for c in defaulted if c.name != "RID" and not _is_serial(c)]
-    serial = [column for column in defaulted if _is_serial(column)]
-    columns, rows = _with_serials(txn, columns, rows, serial)
+    made = [column for column in defaulted if _is_serial(column) or _names_its_row(column)]
+    fixed = [(c, default_of(txn, c)) for c in defaulted if c.name != "RID" and c not in made]
+    columns, rows = _with_serials(txn, columns, rows, [column for column in made if _is_serial(column)])
+    columns, rows = _with_row_names(table, columns, rows, [column for column in made if _names_its_row(column)])
     names = ", ".join(column.sql for column in [*columns, *(column for column, _ in fixed)])
     marks = ", ".join("?" * (len(columns) + len(fixed)))
     constants = tuple(value for _, value in fixed)
