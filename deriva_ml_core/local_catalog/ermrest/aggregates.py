@@ -107,7 +107,9 @@ def _unfit(function: str, form: Form) -> Conflict:
 def _array(function: str, sql: str, form: Form) -> tuple[str, Form]:
     if form.array:
         raise _unfit(function, form)
-    distinct = "DISTINCT " if function == "array_d" and _ordered(function, form) else ""
+    distinct = ""
+    if function == "array_d":
+        form, distinct = _ordered(function, form), "DISTINCT "
     result = f"CASE WHEN count(*) THEN json_group_array({distinct}{json_form(sql, form)}) END"
     return result, Form(form.name, array=True)
 

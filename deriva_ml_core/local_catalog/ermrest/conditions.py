@@ -10,7 +10,7 @@ Source: ERMrest API documentation, "Filter Language"; NOTES.md "URL grammar" for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 
@@ -26,6 +26,7 @@ from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotProvide
 
 SYMBOLS = {"=": "=", "lt": "<", "leq": "<=", "gt": ">", "geq": ">="}
 _REGEXPS = {"regexp", "ciregexp"}
+_WORDS: dict[str, Literal["AND", "OR"]] = {"any": "OR", "all": "AND"}
 
 
 def condition_sql(path: Path, condition: Condition, context: Instance) -> Fragment:
@@ -87,7 +88,7 @@ def _tests(column: BoundColumn, comparison: Comparison) -> Fragment:
     value = comparison.value
     if comparison.operator in _REGEXPS:
         texts = value.values if isinstance(value, ValueList) else (value or "",)
-        word = "AND" if isinstance(value, ValueList) and value.quantifier == "all" else "OR"
+        word = _WORDS[value.quantifier if isinstance(value, ValueList) else "any"]
         sql = f"pg_match(?, {text_form(column.sql, form_of(column.column))})"
         matchers = [Matcher(text, ignore_case=comparison.operator == "ciregexp") for text in dict.fromkeys(texts)]
         tests = [Fragment(sql, (apsw.pyobject(matcher),), uses) for matcher in matchers]
@@ -109,8 +110,7 @@ def _list_test(column: BoundColumn, operator: str, value: ValueList, uses: froze
     literals = list(dict.fromkeys(_literal(column.column, operator, text) for text in value.values))
     if operator == "=" and len(literals) > 1 and value.quantifier == "any" and _is_plain(form_of(column.column)):
         return Fragment(f"({column.sql} IN (SELECT value FROM json_each(?)))", (ENCODE(literals),), uses)
-    word = "OR" if value.quantifier == "any" else "AND"
-    return combine(word, [_test(column, operator, literal, uses) for literal in literals])
+    return combine(_WORDS[value.quantifier], [_test(column, operator, literal, uses) for literal in literals])
 
 
 def _is_plain(form: Form) -> bool:

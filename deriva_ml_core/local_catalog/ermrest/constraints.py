@@ -47,7 +47,7 @@ def _reference_words(model: Model, table: Table) -> str:
     columns = ["(" + ", ".join(c.name for c in table.columns_of(f.columns)) + ")" for f in table.foreign_keys]
     words = f"A row of {model.qualified(table)} is referenced by rows of {referring}" if referring else ""
     if columns:
-        words += f", or it" if words else f"A row of {model.qualified(table)}"
+        words += ", or it" if words else f"A row of {model.qualified(table)}"
         words += f" refers by {' or '.join(columns)} to a row that is not there"
     return words + "."
 

@@ -72,15 +72,14 @@ def render_sql(
 ) -> Statement:
     """A statement with one BLOB a row: a JSON object, or the fields of a CSV row."""
     values = [output.finish(f"o{i}") if output.finish else Fragment(f"o{i}") for i, output in enumerate(outputs)]
-    if chosen == CSV:
-        row = _csv_row(values, outputs, arrays_as_json=arrays_as_json)
-    else:
-        row = _json_row(values, outputs)
+    is_csv = chosen == CSV
+    row = _csv_row(values, outputs, arrays_as_json=arrays_as_json) if is_csv else _json_row(values, outputs)
     return Statement(f"SELECT CAST({row.sql} AS BLOB) FROM ({page.sql})", (*row.parameters, *page.parameters))
 
 
 def _json_row(values: Sequence[Fragment], outputs: Sequence[Output]) -> Fragment:
-    objects, parameters = [], []
+    objects: list[str] = []
+    parameters: list[object] = []
     for start in range(0, len(values), _OBJECT_MEMBERS):
         members = []
         for value, output in list(zip(values, outputs, strict=True))[start : start + _OBJECT_MEMBERS]:
@@ -105,7 +104,8 @@ def _twice(objects: Sequence[str], parameters: Sequence[object]) -> tuple[object
 
 
 def _csv_row(values: Sequence[Fragment], outputs: Sequence[Output], *, arrays_as_json: bool) -> Fragment:
-    fields, parameters = [], []
+    fields: list[str] = []
+    parameters: list[object] = []
     for value, output in zip(values, outputs, strict=True):
         sql = csv_form(value.sql, output.form, arrays_as_json=arrays_as_json)
         fields.append(f"ifnull({sql}, {NULL})" if output.form.nullable else sql)

@@ -24,7 +24,7 @@ class Fragment:
 
 def combine(word: Literal["AND", "OR"], fragments: Sequence[Fragment]) -> Fragment:
     """
-    n ≥ 1 conditions joined to one.
+    Join one or more conditions.
 
     The expression is a balanced tree: SQLite bounds the depth of expressions (1,000), not the number of terms.
     """

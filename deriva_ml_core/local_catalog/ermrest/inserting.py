@@ -7,7 +7,6 @@ Source: ERMrest API documentation, "Entity Creation", "Entity Creation with Defa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require, require_foreign_keys

@@ -228,7 +228,7 @@ def _bind_table(path: Path, element: TableLink) -> None:
     incoming = [fkey for fkey in table.foreign_keys if fkey.to_table == earlier.table.oid]
     names = f"{path.model.qualified(earlier.table)} and {path.model.qualified(table)}"
     if earlier.table.oid == table.oid:
-        raise Conflict(f"A table is linked to itself only by columns, as in (column)=({names.split()[0]}:column).")
+        raise Conflict("A table is linked to itself only by columns, as in (column)=(table:column).")
     if not outgoing and not incoming:
         raise Conflict(f"No foreign key links {names}.")
     newer = path.add(table, element.alias)

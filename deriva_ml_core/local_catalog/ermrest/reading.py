@@ -30,7 +30,9 @@ from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api, parse_name, par
 from deriva_ml_core.local_catalog.errors import Conflict
 
 
-def get(view: View, client: Client, api: Api, raw_path: str, raw_query: str, accept: str) -> Answer:
+def get(  # noqa: PLR0917 - the parts of a request, in the order of a request line
+    view: View, client: Client, api: Api, raw_path: str, raw_query: str, accept: str
+) -> Answer:
     """
     The rows that a data URL names.
 
@@ -93,7 +95,7 @@ def visible_to(model: Model, client: Client) -> Callable[[Table], Sequence[Colum
 def _rights(model: Model, client: Client) -> Callable[[Table, bool], dict[str, Any]]:
     access = Access(model, client)
 
-    def rights(table: Table, with_columns: bool) -> dict[str, Any]:  # noqa: FBT001 - of a fixed callable type
+    def rights(table: Table, with_columns: bool) -> dict[str, Any]:
         summary: dict[str, Any] = {right: access.table(table, right) for right in ("update", "delete")}
         if with_columns:
             updates = {c.name: not c.is_system and access.column(table, c, "update") for c in table.columns}

@@ -1,8 +1,8 @@
-"""
+r"""
 PostgreSQL's regular expressions, by the `regex` package.
 
 The advanced regular expressions of PostgreSQL and those of `regex` differ in a few places: `$` and `^` are the ends of
-the whole text, `.` matches a newline, `\\y`, `\\m` and `\\M` are word boundaries, some escapes have other meanings, and
+the whole text, `.` matches a newline, `\y`, `\m` and `\M` are word boundaries, some escapes have other meanings, and
 there is nothing like possessive or fuzzy quantifiers. We only need to know whether there is a match, so that the
 difference between longest and first match does not matter.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
@@ -93,24 +93,19 @@ class Translation:
             return self._quantifier(character)
         if character == "{" and self.pattern[self.position + 1 : self.position + 2].isdigit():
             return self._bound()
+        return self._atom(character)
+
+    def _atom(self, character: str) -> str:
         self.quantifiable = character not in "(|^"
         self.position += 1
         self._measure(character)
-        match character:
-            case "\\":
-                return self._escape()
-            case "[":
-                return self._bracket()
-            case "(":
-                return self._group()
-            case "^" | "$" | ".":
-                return self._newline_dependent(character)
-            case "{" | "]" | "}" | "#" | "~" | "&" | "-":
-                return f"\\{character}"
-            case "|" | ")":
-                self.quantifiable = character == ")"
-                return character
-        return character if self.flags.count("x") and character.isspace() else re.escape(character)
+        if compound := self._COMPOUND.get(character):
+            return compound(self)
+        if character in "^$.":
+            return self._newline_dependent(character)
+        if character in "|)":
+            return character
+        return character if "x" in self.flags and character.isspace() else re.escape(character)
 
     def _measure(self, character: str) -> None:
         if character == "(":
@@ -232,6 +227,8 @@ class Translation:
         self.position = end + 2
         return re.escape(name)
 
+    _COMPOUND: ClassVar = {"\\": _escape, "[": _bracket, "(": _group}
+
 
 def _invalid(words: str) -> Conflict:
     return Conflict(f"Invalid regular expression: {words}.")
@@ -245,7 +242,7 @@ def compile_pattern(pattern: str, *, ignore_case: bool) -> regex.Pattern[str]:
     Raises:
         Conflict: the pattern is invalid, or too long.
     """
-    import regex  # noqa: PLC0415 - takes tens of milliseconds to load, and few requests need it
+    import regex  # takes tens of milliseconds to load, and few requests need it
 
     if len(pattern) > MAX_LENGTH:
         raise _invalid(f"it has more than {MAX_LENGTH} characters")

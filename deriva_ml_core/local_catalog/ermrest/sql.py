@@ -27,7 +27,8 @@ from deriva_ml_core.local_catalog.ermrest.types import kind_of
 class Source(Protocol):
     """Where rows come from: a View or a Transaction."""
 
-    def source(self, table: Table) -> str: ...
+    def source(self, table: Table) -> str:
+        """What to write after FROM."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,81 +44,57 @@ def form_of(column: Column) -> Form:
     return Form(kind_of(column.type).name, column.type.array, column.nullok)
 
 
+# In these, x stands for the value. JSON has no infinity, so that PostgreSQL writes it and NaN as strings.
+_BOOLEAN = "CASE {x} WHEN 1 THEN '%s' WHEN 0 THEN '%s' END"
+_IS_WHOLE = "CAST({x} AS INTEGER) = {x} AND abs({x}) < %s THEN CAST({x} AS INTEGER)"
+_FINITE = "iif(abs({x}) > 1.7976931348623157e308, pg_float8({x}), {x})"
+_FLOAT8_TEXT = (
+    "CASE WHEN abs({x}) >= 1e15 OR {x} = 0 THEN pg_float8({x})"
+    " WHEN CAST({x} AS INTEGER) = {x} THEN CAST({x} AS INTEGER) ELSE replace({x}, '.0e', 'e') END"
+)
+_DOCUMENTS = dict.fromkeys(["json", "jsonb", "numeric", "document", "bin", "rows"], "json({x})")
+_JSON = _DOCUMENTS | {
+    "boolean": f"json({_BOOLEAN % ('true', 'false')})",
+    "timestamptz": "replace({x}, ' ', 'T') || ':00'",
+    "timestamp": "replace({x}, ' ', 'T')",
+    "float8": f"CASE WHEN {_IS_WHOLE % '1e15'} ELSE {_FINITE} END",
+    "float4": (
+        f"CASE WHEN {_IS_WHOLE % '1e6'} WHEN abs({{x}}) > 1.7e308 OR typeof({{x}}) = 'text' THEN {_FINITE}"
+        " ELSE CAST(pg_float4({x}) AS REAL) END"
+    ),
+}
+_TEXT = {"boolean": _BOOLEAN % ("true", "false"), "float8": _FLOAT8_TEXT, "float4": "pg_float4({x})"}
+_CSV = _TEXT | {"boolean": _BOOLEAN % ("t", "f")}
+_ORDER = {
+    "jsonb": "pg_jsonb_order({x})",
+    "interval": "pg_interval_order({x})",
+    "numeric": "CAST({x} AS REAL)",
+    "bin": "ifnull({x}, -1)",
+}
+
+
 def json_form(sql: str, form: Form) -> str:
     """An argument of json_object(): SQL text, numbers and null become those of JSON by themselves."""
-    if form.array or form.name in {"json", "jsonb", "numeric", "document", "bin", "rows"}:
-        return f"json({sql})"
-    match form.name:
-        case "boolean":
-            return f"json(CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
-        case "timestamptz":
-            return f"replace({sql}, ' ', 'T') || ':00'"
-        case "timestamp":
-            return f"replace({sql}, ' ', 'T')"
-        case "float8":
-            return _whole(sql, _finite(sql), "1e15")
-        case "float4":
-            return _whole(sql, f"CAST(pg_float4({sql}) AS REAL)", "1e6", rest=_finite(sql))
-    return sql
-
-
-def _whole(sql: str, otherwise: str, limit: str, rest: str | None = None) -> str:
-    """Whole numbers below the limit as integers: 2, not 2.0."""
-    special = f" WHEN abs({sql}) > 1.7e308 OR typeof({sql}) = 'text' THEN {rest}" if rest else ""
-    return (
-        f"CASE WHEN CAST({sql} AS INTEGER) = {sql} AND abs({sql}) < {limit} THEN CAST({sql} AS INTEGER)"
-        f"{special} ELSE {otherwise} END"
-    )
-
-
-def _finite(sql: str) -> str:
-    """JSON has no infinity: PostgreSQL writes a string."""
-    return f"iif(abs({sql}) > 1.7976931348623157e308, pg_float8({sql}), {sql})"
+    return f"json({sql})" if form.array else _JSON.get(form.name, "{x}").format(x=sql)
 
 
 def text_form(sql: str, form: Form) -> str:
     """PostgreSQL's text form, on which regular expressions work."""
-    if form.array:
-        return f"pg_array_text({sql}, '{form.name}')"
-    match form.name:
-        case "boolean":
-            return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
-        case "float8" | "float4":
-            return csv_form(sql, form)
-    return sql
+    return f"pg_array_text({sql}, '{form.name}')" if form.array else _TEXT.get(form.name, "{x}").format(x=sql)
 
 
 def csv_form(sql: str, form: Form, *, arrays_as_json: bool = False) -> str:
     """The text form as COPY writes it: as `text_form`, but booleans are `t` and `f`."""
     if form.array:
         return sql if arrays_as_json else text_form(sql, form)
-    match form.name:
-        case "boolean":
-            return f"CASE {sql} WHEN 1 THEN 't' WHEN 0 THEN 'f' END"
-        case "float8":
-            return (
-                f"CASE WHEN abs({sql}) >= 1e15 OR {sql} = 0 THEN pg_float8({sql})"
-                f" WHEN CAST({sql} AS INTEGER) = {sql} THEN CAST({sql} AS INTEGER) ELSE replace({sql}, '.0e', 'e') END"
-            )
-        case "float4":
-            return f"pg_float4({sql})"
-    return sql
+    return _CSV.get(form.name, "{x}").format(x=sql)
 
 
 def order_form(sql: str, form: Form) -> str:
     """An expression that sorts and compares in SQLite as PostgreSQL sorts and compares the values."""
     if form.array:
         return f"{'pg_float_array_order' if form.name.startswith('float') else 'pg_array_order'}({sql})"
-    match form.name:
-        case "jsonb":
-            return f"pg_jsonb_order({sql})"
-        case "interval":
-            return f"pg_interval_order({sql})"
-        case "numeric":
-            return f"CAST({sql} AS REAL)"
-        case "bin":
-            return f"ifnull({sql}, -1)"
-    return sql
+    return _ORDER.get(form.name, "{x}").format(x=sql)
 
 
 def is_ordered(form: Form) -> bool:

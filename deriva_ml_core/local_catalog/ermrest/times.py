@@ -11,7 +11,7 @@ Source: PostgreSQL documentation, "Date/Time Types" and appendix B, with DateSty
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -39,7 +39,6 @@ _STAMP = re.compile(
 )
 _COMMON = re.compile(r"(\d{4}-\d\d-\d\d)[ T]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d(?::?\d\d)?)?")
 _SPECIAL = {"epoch", "now", "today", "tomorrow", "yesterday"}
-_SHORTEST_DAY = 24 * 60
 
 
 def read_date(text: str) -> str:
@@ -198,4 +197,4 @@ def shift(stored: str, seconds: float) -> datetime:
 
 
 def _moment(stored: str) -> datetime:
-    return datetime.fromisoformat(stored.removesuffix("+00")).replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(stored.removesuffix("+00")).replace(tzinfo=UTC)

@@ -16,6 +16,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from math import isnan
 from typing import Any
 from uuid import UUID
 
@@ -101,7 +102,7 @@ def _parse_float(text: str) -> Stored:
     number = float(text)
     if number in (float("inf"), float("-inf")) and "inf" not in text.lower():
         raise ValueError(text)
-    return "NaN" if number != number else number
+    return "NaN" if isnan(number) else number
 
 
 def _read_float(value: Any) -> Stored:
@@ -241,7 +242,7 @@ def _read_array(kind: Kind, value: Any) -> str:
 
 def _read_member(kind: Kind, member: Any) -> Stored:
     if isinstance(member, list) and kind.name not in {"json", "jsonb"}:
-        raise ValueError(member)  # noqa: TRY004 - as above; only one dimension
+        raise ValueError(member)  # only one dimension
     return kind.read(member)
 
 

@@ -7,6 +7,7 @@ Source: ERMrest API documentation, "Entity Update", "Attribute Group Update"; NO
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import require, require_foreign_keys
@@ -22,7 +23,7 @@ from deriva_ml_core.local_catalog.ermrest.storage import Transaction
 from deriva_ml_core.local_catalog.ermrest.syntax import Item, Reference
 from deriva_ml_core.local_catalog.ermrest.types import ENCODE
 from deriva_ml_core.local_catalog.ermrest.urlgrammar import parse_name, parse_query
-from deriva_ml_core.local_catalog.ermrest.written import Input, answer_rows, answer_values
+from deriva_ml_core.local_catalog.ermrest.written import Input, Page, answer_rows, answer_values
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, Forbidden
 
 
@@ -52,7 +53,7 @@ def upsert(txn: Transaction, client: Client, request: Input) -> Answer:
     own = [column for column in keys_first(table) if not column.is_system]
     old_rows = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid IN (SELECT value FROM json_each(?))"
     new_rows = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid > ? ORDER BY rowid"
-    pages = [(new_rows, (first,), [*own, *system])]
+    pages: list[Page] = [(new_rows, (first,), [*own, *system])]
     if updated:
         pages = [(old_rows, (ENCODE(updated),), own), *pages]
     return answer_rows(txn, pages, choose_format(parameters, request.accept, kind))
@@ -161,7 +162,7 @@ def _set_columns(
     for row in rows:
         values = [_key_value(field, value) for field, value in zip(keys, row, strict=False)]
         with constraint_refusals(txn.model, table):
-            found = txn.db.execute(sql, (*row[len(keys) :], txn.now, txn.client, *values)).fetchall()
+            found: list[Any] = txn.db.execute(sql, (*row[len(keys) :], txn.now, txn.client, *values)).fetchall()
         touched += [rowid for (rowid,) in found]
         written += [row] * len(found)
     if touched:

@@ -274,19 +274,14 @@ _ACTIONS: dict[str, Any] = {
     "parameter": lambda name, values: (name, values),
     "rejoin": lambda text, words: f"{text}={words}",
     "join": lambda words, word: words + word,
-    **{
-        name: (lambda character: lambda: character)(character)
-        for name, character in {
-            "colon": ":",
-            "colons": "::",
-            "assign": ":=",
-            "slash": "/",
-            "at": "@",
-            "open": "(",
-            "close": ")",
-            "bang": "!",
-            "dollar": "$",
-            "asterisk": "*",
-        }.items()
-    },
+    "colon": lambda: ":",
+    "colons": lambda: "::",
+    "assign": lambda: ":=",
+    "slash": lambda: "/",
+    "at": lambda: "@",
+    "open": lambda: "(",
+    "close": lambda: ")",
+    "bang": lambda: "!",
+    "dollar": lambda: "$",
+    "asterisk": lambda: "*",
 }
