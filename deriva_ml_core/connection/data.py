@@ -1,0 +1,147 @@
+"""The part of DerivaML that knows datasets and assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.connection.base import HasSession
+
+if TYPE_CHECKING:
+    from deriva_ml_core.assets.asset import Asset
+    from deriva_ml_core.catalog.model import Table
+    from deriva_ml_core.datasets.bag import DatasetBag
+    from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.executions.record import ExecutionRecord
+
+
+class DataMethods(HasSession):
+    """Mixin of DerivaML."""
+
+    working_dir: Path
+
+    # --- datasets -----------------------------------------------------------------------------------------------
+
+    def create_dataset(
+        self,
+        execution_rid: str | None = None,
+        dataset_types: str | Iterable[str] | None = None,
+        description: str = "",
+        version: Any = None,
+    ) -> Dataset:
+        """
+        A new dataset without members.
+
+        Raises:
+            DerivaMLInvalidTerm: a type is no term of Dataset_Type; nothing was made.
+        """
+        from deriva_ml_core.datasets.dataset import create_dataset
+
+        return create_dataset(
+            self.session,
+            dataset_types=dataset_types,
+            description=description,
+            execution_rid=execution_rid,
+            version=version,
+            cache_dir=self.cache_dir,
+        )
+
+    def find_datasets(self, deleted: bool = False) -> Iterator[Dataset]:
+        """All datasets; the deleted ones too where that is asked."""
+        from deriva_ml_core.datasets.dataset import find_datasets
+
+        return find_datasets(self.session, deleted=deleted, cache_dir=self.cache_dir)
+
+    def lookup_dataset(self, dataset: Any, deleted: bool = False) -> Dataset:
+        """
+        The dataset of a RID or spec.
+
+        Raises:
+            DerivaMLDatasetNotFound: there is none.
+        """
+        from deriva_ml_core.datasets.dataset import lookup_dataset
+
+        rid = dataset if isinstance(dataset, str) else getattr(dataset, "dataset_rid", None) or dataset.rid
+        return lookup_dataset(self.session, rid, deleted=deleted, cache_dir=self.cache_dir)
+
+    def delete_dataset(self, dataset: Dataset | str, recurse: bool = False) -> None:
+        """Mark a dataset as deleted; with `recurse`, those nested in it too."""
+        from deriva_ml_core.datasets.dataset import delete_dataset
+
+        delete_dataset(self.session, dataset if isinstance(dataset, str) else dataset.dataset_rid, recurse=recurse)
+
+    def list_dataset_element_types(self) -> list[Table]:
+        """The tables whose rows can be members of datasets."""
+        from deriva_ml_core.datasets.dataset import list_element_types
+
+        return list_element_types(self.session)
+
+    def add_dataset_element_type(self, element: str | Table) -> Table:
+        """Let rows of a table be members of datasets."""
+        from deriva_ml_core.datasets.dataset import add_element_type
+
+        return add_element_type(self.session, element if isinstance(element, str) else str(element))
+
+    def download_dataset_bag(self, dataset: Any) -> DatasetBag:
+        """
+        The bag of a dataset (spec, "RID" or "RID@version"); from the cache where it is there. No execution is told.
+
+        Raises:
+            DerivaMLDatasetNotFound: no such dataset or version.
+        """
+        from deriva_ml_core.datasets.cache import fetch_bag
+        from deriva_ml_core.datasets.specs import as_dataset_spec
+
+        return fetch_bag(self.session, as_dataset_spec(dataset), self.cache_dir)
+
+    # --- assets -------------------------------------------------------------------------------------------------
+
+    def lookup_asset(self, asset_rid: str) -> Asset:
+        """
+        The asset of a RID.
+
+        Raises:
+            DerivaMLNotFoundError: there is none.
+        """
+        from deriva_ml_core.assets.asset import lookup_asset
+
+        return lookup_asset(self.session, asset_rid)
+
+    def list_assets(self, asset_table: str | Table) -> list[Asset]:
+        """
+        All assets of a table.
+
+        Raises:
+            DerivaMLTableTypeError: it is no asset table.
+        """
+        from deriva_ml_core.assets.asset import list_assets
+
+        return list_assets(self.session, str(asset_table))
+
+    def find_assets(self, asset_table: str | Table | None = None, asset_type: str | None = None) -> Iterator[Asset]:
+        """
+        Assets of one table or of all.
+
+        Args:
+            asset_type: only those of this term of Asset_Type.
+        """
+        from deriva_ml_core.assets.asset import find_assets
+
+        return find_assets(self.session, None if asset_table is None else str(asset_table), asset_type)
+
+    def list_asset_executions(self, asset_rid: str, asset_role: str | None = None) -> list[ExecutionRecord]:
+        """The executions that used ("Input") or made ("Output") an asset; all without a role."""
+        from deriva_ml_core.executions.assets_of import executions_of_asset
+        from deriva_ml_core.executions.record import ExecutionRecord
+
+        return [
+            ExecutionRecord.from_row(self.session, row)
+            for row in executions_of_asset(self.session, asset_rid, asset_role)
+        ]
+
+    def download_dir(self, cached: bool = False) -> Path:
+        """Where downloads go: the cache, or the working folder's own."""
+        folder = self.cache_dir if cached else self.working_dir / "downloads"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder

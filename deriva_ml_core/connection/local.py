@@ -1,0 +1,86 @@
+"""The embedded catalog behind `hostname="local"`: a server inside this process, on loopback, while it is used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLNotFoundError
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.local_catalog import LocalServer
+
+LOCAL = "local"
+ROOT_VARIABLE = "DERIVA_ML_LOCAL_ROOT"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConnection:
+    """A session with an embedded catalog, and the server that answers it."""
+
+    session: CatalogSession
+    server: LocalServer
+
+    def close(self) -> None:
+        """End both."""
+        self.session.close()
+        self.server.stop()
+
+
+def default_root() -> Path:
+    """The embedded catalog's folder: DERIVA_ML_LOCAL_ROOT, else `local` in the user's data folder."""
+    if chosen := os.environ.get(ROOT_VARIABLE):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("deriva-ml")) / "local"
+
+
+def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
+    """
+    Start the server and connect to it.
+
+    Args:
+        schemas: what CatalogSession.connect takes of ml_schema, domain_schemas, default_schema.
+
+    Raises:
+        DerivaMLNotFoundError: no embedded catalog of that name; the message lists those there are.
+        DerivaMLConfigurationError: the folder can't be used.
+    """
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.local_catalog import LocalServer, RootError
+
+    root = default_root()
+    if not root.is_dir():
+        raise DerivaMLNotFoundError(
+            f"there is no embedded catalog yet (none in {root}): "
+            f"`deriva-ml-catalog create NAME` makes one, {ROOT_VARIABLE} says where else to look"
+        )
+    server = LocalServer(root)
+    try:
+        session = CatalogSession.connect(
+            LOCAL,
+            catalog_id,
+            base_url=server.url,
+            credential=server.credential,
+            known_catalogs=lambda: _catalog_names(root),
+            **schemas,
+        )
+    except RootError as err:
+        raise DerivaMLConfigurationError(f"the embedded catalog in {root} can't be used: {err}") from err
+    except BaseException:  # Ctrl-C too: no server may go on without anybody who knows of it
+        server.stop()
+        raise
+    return LocalConnection(session, server)
+
+
+def _catalog_names(root: Path) -> list[str]:
+    """Names of the catalogs there, the number where there is no name."""
+    from deriva_ml_core.local_catalog.administration import list_catalogs
+    from deriva_ml_core.local_catalog.root import Root
+
+    with Root(root, create=False) as opened:
+        return [name for catalog in list_catalogs(opened) for name in (catalog.names or (catalog.id,))]

@@ -1,0 +1,109 @@
+"""The datasets that an execution was given, as bags on this disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.errors import DerivaMLDatasetNotFound, nearest
+from deriva_ml_core.executions.validation import DatasetInput
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.bag import DatasetBag
+    from deriva_ml_core.executions.reporting import Reporter
+
+
+class BagSource(Protocol):
+    """What bringing bags needs of the user's handle."""
+
+    @property
+    def session(self) -> CatalogSession:
+        """The catalog."""
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where bags are kept by content."""
+
+
+class DatasetBags(Sequence["DatasetBag"]):
+    """The bags of an execution's datasets, in their order; by number, or by RID."""
+
+    def __init__(self, bags: Iterable[DatasetBag] = ()) -> None:
+        self._bags = tuple(bags)
+
+    def __len__(self) -> int:
+        return len(self._bags)
+
+    def __iter__(self) -> Iterator[DatasetBag]:
+        return iter(self._bags)
+
+    @overload
+    def __getitem__(self, key: int | str) -> DatasetBag: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[DatasetBag]: ...
+
+    def __getitem__(self, key: int | str | slice) -> DatasetBag | Sequence[DatasetBag]:
+        """
+        One bag, by its place or by its dataset's RID.
+
+        Raises:
+            IndexError: no such place; DerivaMLDatasetNotFound: no such dataset among the inputs.
+        """
+        if not isinstance(key, str):
+            return self._bags[key]
+        for bag in self._bags:
+            if bag.dataset_rid == key:
+                return bag
+        raise DerivaMLDatasetNotFound(f"dataset {key} is no input of this execution{nearest(key, self.rids)}")
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.rids if isinstance(item, str) else item in self._bags
+
+    @property
+    def rids(self) -> list[str]:
+        """RIDs of the datasets."""
+        return [bag.dataset_rid for bag in self._bags]
+
+    def keys(self) -> list[str]:
+        """RIDs of the datasets."""
+        return self.rids
+
+    def __repr__(self) -> str:
+        return f"DatasetBags({self.rids})"
+
+
+def fetch_bags(
+    ml: BagSource, datasets: Sequence[DatasetInput], *, execution_rid: str | None, reporter: Reporter
+) -> DatasetBags:
+    """
+    Bring the bags, from the cache where it has them, and link the datasets to the execution (None: a dry run).
+
+    Raises:
+        DerivaMLException: one could not be had.
+    """
+    if not datasets:
+        return DatasetBags()
+    from deriva_ml_core.datasets.cache import fetch_bag  # loads what bags are made of
+
+    bags = []
+    for dataset in datasets:
+        reporter.say(f"Input dataset {dataset.spec}")
+        with reporter.transfer(f"dataset {dataset.spec}") as progress:
+            bags.append(fetch_bag(ml.session, dataset.spec, ml.cache_dir, progress=progress))
+    if execution_rid is not None:
+        link_datasets(ml.session, datasets, execution_rid)
+    return DatasetBags(bags)
+
+
+def link_datasets(session: CatalogSession, datasets: Iterable[DatasetInput], execution_rid: str) -> None:
+    """Say that an execution used these datasets, and which version where the catalog can hold that; one request."""
+    versioned = session.model.generation.links_dataset_version
+    linked: dict[str, dict[str, Any]] = {}
+    for dataset in datasets:
+        row = {"Dataset": dataset.spec.rid, "Execution": execution_rid}
+        linked[dataset.spec.rid] = row | ({"Dataset_Version": dataset.version_rid} if versioned else {})
+    rows.insert(session, session.model.ml_table("Dataset_Execution"), linked.values(), skip_existing=True)

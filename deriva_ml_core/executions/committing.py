@@ -1,0 +1,136 @@
+"""How an execution's outputs come into the catalog, and what its status says meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
+from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.errors import DerivaMLUploadError
+from deriva_ml_core.executions.ending import failure_text
+from deriva_ml_core.executions.journal import JournalEntry, write_beside
+from deriva_ml_core.executions.opening import METADATA_TABLE
+from deriva_ml_core.executions.states import Status
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.executions.opening import Opened
+
+TIMES_FILE = "execution_times.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """
+    How to upload.
+
+    Args:
+        max_retries: how often files that got no answer are tried again; retry_delay_s: seconds before that.
+        chunk_size: bytes; larger files go in chunks; None is the transfer engine's own.
+    """
+
+    max_retries: int = 0
+    retry_delay_s: float = 5.0
+    chunk_size: int | None = None
+
+
+DEFAULT_MANNER = Manner()
+
+
+def commit(
+    session: CatalogSession,
+    opened: Opened,
+    *,
+    progress: ProgressCallback | None = None,
+    manner: Manner = DEFAULT_MANNER,
+) -> UploadReport:
+    """
+    Upload what is staged: Pending_Upload, then Uploaded. Nothing staged since the last time: nothing happens.
+
+    Raises:
+        DerivaMLUploadError: files are not in the catalog. Where it answers, the execution is Failed with the reason;
+            where it doesn't, it stays Pending_Upload. Either way a later commit finishes it.
+        InvalidTransitionError: the execution's outputs can't be uploaded (any more).
+    """
+    recorder = opened.recorder
+    if recorder.status is Status.uploaded and not opened.staging.pending():
+        return UploadReport(execution_rids=[recorder.journal.entry.rid])
+    if recorder.status is not Status.pending_upload:
+        recorder.change(Status.pending_upload, **_marked(recorder.journal.entry))
+    started = time.monotonic()
+    try:
+        _stage_times(opened)
+        report = _upload(session, opened, progress, manner)
+        report.raise_for_failures()
+    except BaseException as err:  # Ctrl-C too: the outputs are kept, and the record says that they wait
+        _not_finished(opened, err)
+        raise
+    recorder.measured("upload", time.monotonic() - started)
+    entry = recorder.journal.entry
+    recorder.change(Status.uploaded, outputs=_named(entry.outputs, report), pending=entry.pending - {"uploads"})
+    return report
+
+
+def _marked(entry: JournalEntry) -> dict[str, Any]:
+    """Until all is over, the journal says that outputs wait."""
+    return {"pending": entry.pending | {"uploads"}}
+
+
+def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback | None, manner: Manner) -> UploadReport:
+    rid = opened.recorder.journal.entry.rid
+    if not opened.recorder.flush():  # no answer now: sending each file would only wait for the same
+        raise DerivaMLUploadError(
+            f"{session.hostname} does not answer: {len(opened.staging.pending())} output file(s) of execution {rid} "
+            f"are kept in {opened.folder}; finish with: deriva-ml-executions upload {rid}"
+        )
+    return upload_staged(
+        session,
+        opened.staging,
+        rid,
+        progress=progress,
+        max_retries=manner.max_retries,
+        retry_delay=manner.retry_delay_s,
+        chunk_size=manner.chunk_size,
+    )
+
+
+def _not_finished(opened: Opened, error: BaseException) -> None:
+    """Failed where the catalog can be told so; where it can't, outputs still wait for it, which is Pending_Upload."""
+    recorder = opened.recorder
+    detail = failure_text(error)
+    recorder.note(detail)
+    if not recorder.journal.entry.pending & {"status"}:
+        recorder.change(Status.failed, detail)
+
+
+def _stage_times(opened: Opened) -> None:
+    """When it started and stopped: the catalog has no columns for that, so a metadata file says it."""
+    entry = opened.recorder.journal.entry
+    document = entry.to_json()
+    kept = ("rid", "owner", "start_time", "stop_time", "durations", "restarts", "parent", "sequence")
+    path = opened.folder / "metadata" / TIMES_FILE
+    changes = [{"status": c.status.value, "at": c.at, "detail": c.detail} for c in entry.changes]
+    text = json.dumps({name: document[name] for name in kept} | {"changes": changes}, indent=1, default=_iso)
+    write_beside(path, text.encode())
+    opened.staging.register(
+        METADATA_TABLE,
+        path,
+        asset_types=["Execution_Config"],
+        description="When this execution started and stopped, and where it ran.",
+    )
+
+
+def _iso(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _named(before: Any, report: UploadReport) -> dict[str, list[str]]:
+    """Names of the outputs for a person who reads the journal."""
+    named = {table: list(names) for table, names in dict(before).items()}
+    for table, paths in report.assets.items():
+        kept = named.setdefault(table, [])
+        kept += [path.file_name for path in paths if path.file_name not in kept]
+    return named

@@ -1,0 +1,40 @@
+"""What is said of an execution that did not end well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.assets.specs import DRY_RUN_RID
+from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.journal import now
+from deriva_ml_core.executions.signals import Terminated
+from deriva_ml_core.executions.states import Status
+
+if TYPE_CHECKING:
+    from deriva_ml_core.executions.recorder import StatusRecorder
+
+_MAX_DETAIL = 4000  # a text cell that a person reads; some exceptions carry whole tables
+
+
+def status_after(error: BaseException) -> Status:
+    """Aborted where somebody stopped the run, Failed where it failed."""
+    return Status.aborted if isinstance(error, KeyboardInterrupt | Terminated) else Status.failed
+
+
+def failure_text(error: BaseException) -> str:
+    """`Type: message` (COMPAT section 10)."""
+    text = str(error)
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return named if len(named) <= _MAX_DETAIL else named[: _MAX_DETAIL - 1] + "…"
+
+
+def record_failure(recorder: StatusRecorder, error: BaseException, **facts: Any) -> None:
+    """Record how a run ended by an exception; nothing where its end is recorded already."""
+    rid = recorder.journal.entry.rid
+    if isinstance(error, DerivaMLException) and rid != DRY_RUN_RID:
+        error.execution_rid = rid  # the command's exit code: no longer "nothing was written"
+    if recorder.status in (Status.created, Status.running, Status.stopped, Status.pending_upload):
+        entry = recorder.journal.entry
+        if entry.start_time is not None and entry.stop_time is None:
+            facts.setdefault("stop_time", now())
+        recorder.change(status_after(error), failure_text(error), **facts)

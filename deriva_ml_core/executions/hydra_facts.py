@@ -1,0 +1,52 @@
+"""What Hydra knows of the job that runs, as a value; nothing is imported where Hydra isn't running."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class HydraFacts:
+    """
+    One job of Hydra's.
+
+    Args:
+        choices: the chosen option of each group, those left open not among them.
+        overrides: of the task, in their order.
+        output_dir: the job's folder.
+        config_subdir: Hydra's own files below it; None where Hydra was told to write none.
+        job_number: in a sweep; None in a single run.
+    """
+
+    choices: Mapping[str, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    output_dir: Path | None = None
+    config_subdir: str | None = None
+    job_number: int | None = None
+
+    def described(self, description: str) -> str:
+        """The description with the job's number and its overrides, so that the runs of a sweep can be told apart."""
+        own = [override for override in self.overrides if override.partition("=")[0].lstrip("+") != "description"]
+        suffix = f" [overrides: {', '.join(own)}]" if own else ""
+        prefix = "" if self.job_number is None else f"[Job {self.job_number}] "
+        return f"{prefix}{description}{suffix}"
+
+
+def current_job() -> HydraFacts | None:
+    """The job that Hydra runs in this process; None outside Hydra."""
+    module = sys.modules.get("hydra.core.hydra_config")
+    if module is None or not module.HydraConfig.initialized():
+        return None
+    hydra = module.HydraConfig.get()
+    folder = hydra.runtime.get("output_dir")
+    sweeping = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
+    return HydraFacts(
+        choices={str(k): str(v) for k, v in hydra.runtime.choices.items() if v is not None},
+        overrides=tuple(str(override) for override in hydra.overrides.task),
+        output_dir=Path(folder) if folder and folder != "???" else None,
+        config_subdir=hydra.output_subdir,
+        job_number=int(hydra.job.num) if sweeping else None,
+    )

@@ -1,0 +1,303 @@
+"""
+How an execution comes to be: all is checked, then it has a record, then its inputs arrive.
+
+    working folder writable -> configuration valid -> workflow registered
+        -> RID leased -> journal on disk -> row in the catalog -> metadata files uploaded -> inputs down and linked
+
+The RID is leased and the journal written before the row, so that there is no moment at which a killed process leaves
+a row that no journal knows of. From the row on, whatever goes wrong is recorded: the execution Failed, or Aborted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deriva_ml_core.assets.cache import ObjectCache
+from deriva_ml_core.assets.download import download, fetch_assets, link_inputs
+from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.specs import DRY_RUN_RID, AssetSpec
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.errors import CatalogError, DerivaMLConfigurationError, WorkingFolderError
+from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
+from deriva_ml_core.executions.ending import record_failure
+from deriva_ml_core.executions.hydra_facts import HydraFacts
+from deriva_ml_core.executions.journal import (
+    Change,
+    Journal,
+    JournalEntry,
+    check_writable,
+    executions_folder,
+    now,
+    write_beside,
+)
+from deriva_ml_core.executions.metadata import write_metadata_files
+from deriva_ml_core.executions.recorder import StatusRecorder
+from deriva_ml_core.executions.reporting import SILENT, Reporter
+from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.validation import Inputs, validate
+from deriva_ml_core.workflows import registry
+from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
+from deriva_ml_core.workflows.source import calling_file
+from deriva_ml_core.workflows.workflow import Workflow
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.executions.configuration import ExecutionConfiguration
+
+log = logging.getLogger(__name__)
+
+METADATA_TABLE = "Execution_Metadata"
+RID_FILE_VARIABLE = "DERIVA_ML_SAVE_EXECUTION_RID"
+
+
+class Connection(Protocol):
+    """What an execution needs of the user's handle, DerivaML."""
+
+    @property
+    def session(self) -> CatalogSession:
+        """The catalog."""
+
+    @property
+    def working_dir(self) -> Path:
+        """The working folder."""
+
+    @property
+    def cache_dir(self) -> Path:
+        """Below it: bags and assets by content."""
+
+    @property
+    def clean_execution_dir(self) -> bool:
+        """Whether files go once all of them are in the catalog."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """An execution that exists, and what it has been given."""
+
+    configuration: ExecutionConfiguration
+    recorder: StatusRecorder
+    staging: Staging
+    dry_run: bool = False
+    asset_paths: dict[str, list[AssetFilePath]] = field(default_factory=dict)
+    bags: DatasetBags = field(default_factory=DatasetBags)
+    temporary: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The execution's folder."""
+        return self.staging.folder
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What is to be opened.
+
+    Args:
+        code: the code that runs; None looks for the script or notebook that asks.
+        hydra: the job of Hydra's that it is.
+        dry_run: check all and bring the inputs, but write nothing to the catalog.
+    """
+
+    configuration: ExecutionConfiguration
+    code: CodeReference | None = None
+    hydra: HydraFacts | None = None
+    dry_run: bool = False
+    reporter: Reporter = SILENT
+
+
+def open_execution(ml: Connection, request: Request) -> Opened:
+    """
+    Make the record of an execution and bring its inputs.
+
+    Raises:
+        WorkingFolderError, DerivaMLValidationError, DerivaMLConfigurationError: nothing has been written.
+        DerivaMLException: an input could not be had; the execution is recorded as Failed.
+    """
+    configuration = request.configuration
+    if configuration.workflow is None:
+        raise DerivaMLConfigurationError("an execution needs a workflow: give workflow=Workflow(name, workflow_type)")
+    if not request.dry_run:
+        check_writable(ml.working_dir)
+    inputs = validate(ml.session, configuration)
+    code = request.code or find_code_reference(calling_file())
+    workflow = _workflow(ml.session, configuration.workflow, code, register=not request.dry_run)
+    described = configuration.model_copy(update={"workflow": workflow})
+    opened = _open_dry(ml, described) if request.dry_run else _open_recorded(ml, described, request)
+    try:
+        if not request.dry_run:
+            _upload_metadata(ml, opened, code, request)
+        _bring_inputs(ml, opened, inputs, request.reporter)
+    except BaseException as err:  # Ctrl-C too: the record must say how it ended
+        record_failure(opened.recorder, err)
+        discard(opened)
+        raise
+    return opened
+
+
+def discard(opened: Opened) -> None:
+    """Remove what a dry run has put on disk."""
+    if opened.temporary is not None:
+        shutil.rmtree(opened.temporary, ignore_errors=True)
+
+
+def _workflow(session: CatalogSession, asked: Workflow | str, code: CodeReference, *, register: bool) -> Workflow:
+    """The workflow as it is recorded; one that is named by RID or URL must be there."""
+    if isinstance(asked, str):
+        return registry.lookup(session, asked) if rows.is_rid(asked) else registry.lookup_by_url(session, asked)
+    filled = asked.filled(code)
+    if not register or filled.workflow_rid is not None:
+        return filled
+    return filled.model_copy(update={"workflow_rid": registry.register(session, filled)})
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, request: Request) -> Opened:
+    session = ml.session
+    rid = rows.lease_rids(session, 1)[0]
+    folder = executions_folder(ml.working_dir) / rid
+    journal = Journal.start(folder, _first_entry(session, rid, configuration))
+    opened = Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
+    try:
+        _insert_row(session, journal.entry)
+    except CatalogError as err:
+        if err.status is not None and err.status < 500:  # refused: no row, so no execution and nothing to recover
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    journal.told("row", "status")
+    request.reporter.say(f"Execution {rid} ({session.record_url(rid)})")
+    _save_rid(session, journal.entry)
+    return opened
+
+
+def _first_entry(session: CatalogSession, rid: str, configuration: ExecutionConfiguration) -> JournalEntry:
+    workflow = configuration.workflow
+    assert isinstance(workflow, Workflow)
+    return JournalEntry(
+        rid=rid,
+        hostname=session.hostname,
+        catalog_id=session.catalog_id,
+        changes=(Change(Status.created, now()),),
+        workflow_rid=workflow.workflow_rid,
+        workflow_name=workflow.name,
+        description=configuration.description,
+        configuration=configuration.model_dump(mode="json"),
+        pending=frozenset({"row"}),
+    )
+
+
+def _insert_row(session: CatalogSession, entry: JournalEntry) -> None:
+    row = {
+        "RID": entry.rid,
+        "Workflow": entry.workflow_rid,
+        "Description": entry.description,
+        "Status": session.model.generation.status_word(Status.created.value),
+    }
+    rows.insert(session, session.model.ml_table("Execution"), [row], leased=True)
+    log.info("execution %s created in catalog %s of %s", entry.rid, session.catalog_id, session.hostname)
+
+
+def _save_rid(session: CatalogSession, entry: JournalEntry) -> None:
+    """Where another process waits to hear which execution this is (COMPAT section 2)."""
+    file = os.environ.get(RID_FILE_VARIABLE)
+    if not file:
+        return
+    from deriva_ml_core.executions.hydra_facts import current_job
+
+    job = current_job()
+    document = {
+        "hostname": session.hostname,
+        "catalog_id": session.catalog_id,
+        "workflow_rid": entry.workflow_rid,
+        "execution_rid": entry.rid,
+        "hydra_runtime_output_dir": str(job.output_dir) if job and job.output_dir else None,
+    }
+    write_beside(Path(file), json.dumps(document).encode())
+
+
+def _open_dry(ml: Connection, configuration: ExecutionConfiguration) -> Opened:
+    """The same on a folder that goes away again, with a recorder that tells nobody."""
+    temporary = Path(tempfile.mkdtemp(prefix="deriva-ml-dry-run-"))
+    folder = executions_folder(temporary) / DRY_RUN_RID
+    entry = replace(_first_entry(ml.session, DRY_RUN_RID, configuration), pending=frozenset())
+    recorder = StatusRecorder(None, Journal.start(folder, entry))
+    return Opened(configuration, recorder, Staging(folder, ml.session), dry_run=True, temporary=temporary)
+
+
+# --- what it is given -------------------------------------------------------------------------------------------------
+
+
+def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, request: Request) -> None:
+    """The files that describe the run, in the catalog before the model starts, so that they survive what it does."""
+    try:
+        files = write_metadata_files(
+            opened.folder / "metadata",
+            opened.configuration,
+            hydra_output_dir=request.hydra.output_dir if request.hydra else None,
+            code_reference=code,
+        )
+    except OSError as err:
+        raise WorkingFolderError(f"can't write the metadata of a run: {err.filename}: {err.strerror}") from err
+    for file in files:
+        opened.staging.register(
+            METADATA_TABLE,
+            file.path,
+            asset_types=[file.asset_type],
+            copy_file=False,
+            rename_file=file.filename,
+            description=file.description,
+        )
+    rid = opened.recorder.journal.entry.rid
+    with request.reporter.transfer("metadata") as progress:
+        upload_staged(ml.session, opened.staging, rid, progress=progress).raise_for_failures()
+
+
+def _bring_inputs(ml: Connection, opened: Opened, inputs: Inputs, reporter: Reporter) -> None:
+    """Datasets and assets on disk, linked to the execution; how long it took is on the record."""
+    if not (inputs.datasets or inputs.assets or inputs.files):
+        return
+    started = time.monotonic()
+    rid = None if opened.dry_run else opened.recorder.journal.entry.rid
+    opened.bags = fetch_bags(ml, inputs.datasets, execution_rid=rid, reporter=reporter)
+    opened.asset_paths = _bring_assets(ml, opened, inputs, rid, reporter)
+    opened.recorder.journal.update(inputs=_named_inputs(inputs))
+    opened.recorder.measured("download", time.monotonic() - started)
+
+
+def _bring_assets(
+    ml: Connection, opened: Opened, inputs: Inputs, rid: str | None, reporter: Reporter
+) -> dict[str, list[AssetFilePath]]:
+    dest = opened.folder / "downloaded-assets"
+    keep = {a.rid for a in opened.configuration.assets if isinstance(a, AssetSpec) and a.cache}
+    if inputs.assets:
+        reporter.say(f"Input assets: {len(inputs.assets)}")
+    with reporter.transfer("input assets") as progress:
+        cache = ObjectCache(ml.cache_dir)
+        paths = download(ml.session, inputs.assets, dest, cache, cached=keep, progress=progress)
+    if rid is not None:
+        link_inputs(ml.session, inputs.assets, rid)
+    for table, files in fetch_assets(ml.session, inputs.files, dest, ml.cache_dir, execution_rid=rid).items():
+        paths.setdefault(table, []).extend(files)
+    return paths
+
+
+def _named_inputs(inputs: Inputs) -> Mapping[str, Any]:
+    """The inputs for a person who reads the journal."""
+    return {
+        "datasets": [str(dataset.spec) for dataset in inputs.datasets],
+        "assets": [{"rid": asset.rid, "table": asset.table, "file": asset.file_name} for asset in inputs.assets],
+        "files": [str(file.path) for file in inputs.files],
+    }

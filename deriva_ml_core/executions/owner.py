@@ -1,0 +1,120 @@
+"""Which process runs an execution, told so that another process can find out whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# What a record says about the SLURM job; identities and places, never tokens.
+_SLURM = {
+    "job_id": "SLURM_JOB_ID",
+    "job_name": "SLURM_JOB_NAME",
+    "array_job_id": "SLURM_ARRAY_JOB_ID",
+    "array_task_id": "SLURM_ARRAY_TASK_ID",
+    "partition": "SLURM_JOB_PARTITION",
+    "node": "SLURMD_NODENAME",
+    "cluster": "SLURM_CLUSTER_NAME",
+    "restarts": "SLURM_RESTART_COUNT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """
+    One process.
+
+    Args:
+        host: its host's name.
+        boot_id: of the host's present boot, "" where the system has none.
+        pid_namespace: of the container, "" where there is none: equal pids of two containers are two processes.
+        pid: its number there.
+        process_start: when it started, in a unit of the system's own: only equality means something.
+        slurm: what SLURM says of the job that it belongs to, {} outside SLURM.
+    """
+
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    process_start: str
+    slurm: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def slurm_job_id(self) -> str | None:
+        """As sacct takes it: the array's element where it is one."""
+        array, task = self.slurm.get("array_job_id"), self.slurm.get("array_task_id")
+        return f"{array}_{task}" if array and task else self.slurm.get("job_id")
+
+    @property
+    def is_alive(self) -> bool | None:
+        """Whether the process lives; None where this host can't tell (it ran on another host or in a container)."""
+        here = this_process()
+        if self.host != here.host:
+            return None
+        if self.boot_id != here.boot_id:
+            return False  # the host has been started anew since
+        if self.pid_namespace != here.pid_namespace:
+            return None
+        return process_start(self.pid) == self.process_start
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Owner:
+        """The owner that a journal holds; what is missing there is empty."""
+        return cls(
+            host=str(document.get("host", "")),
+            boot_id=str(document.get("boot_id", "")),
+            pid_namespace=str(document.get("pid_namespace", "")),
+            pid=int(document.get("pid", 0)),
+            process_start=str(document.get("process_start", "")),
+            slurm={str(k): str(v) for k, v in dict(document.get("slurm") or {}).items()},
+        )
+
+
+def this_process() -> Owner:
+    """This process, now: after a fork it is another one."""
+    pid = os.getpid()
+    slurm = {name: os.environ[variable] for name, variable in _SLURM.items() if os.environ.get(variable)}
+    return Owner(socket.gethostname(), _boot_id(), _pid_namespace(), pid, process_start(pid) or "", slurm)
+
+
+def process_start(pid: int) -> str | None:
+    """When a process started, None where there is none of that number (or it has ended and waits for its parent)."""
+    if Path("/proc/self/stat").exists():
+        return _start_in_proc(pid)
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def _start_in_proc(pid: int) -> str | None:
+    """
+    Clock ticks since boot: unlike psutil's create_time, they don't move when the host's clock is set.
+
+    Source: proc(5), /proc/pid/stat: after the command's closing bracket, state is the 1st field and starttime the 20th.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if fields[0] in "ZXx" else fields[19]
+
+
+def _boot_id() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _pid_namespace() -> str:
+    with suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115  # it is a label, "pid:[4026531836]", not a path
+    return ""

@@ -1,0 +1,97 @@
+"""The status of an execution: into its journal first, then to its row in the catalog."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.durations import duration_text
+from deriva_ml_core.executions.journal import Journal, JournalEntry
+from deriva_ml_core.executions.states import Status, check_transition
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 15.0
+"""A catalog that did not answer is not asked again for so long: several steps that end a run would each wait."""
+
+
+class StatusRecorder:
+    """
+    Keeps one execution's status true on disk and in the catalog.
+
+    What the catalog can't be told stays marked in the journal and goes with the next word to it, or by `flush`.
+
+    Args:
+        session: None for a dry run: nobody is told.
+    """
+
+    def __init__(self, session: CatalogSession | None, journal: Journal) -> None:
+        self._session, self.journal = session, journal
+        self._silent_until = 0.0
+
+    @property
+    def status(self) -> Status:
+        """The present status."""
+        return self.journal.entry.status
+
+    def change(self, target: Status, detail: str | None = None, **facts: Any) -> None:
+        """
+        Move to another status and keep other facts of the journal with it.
+
+        Raises:
+            InvalidTransitionError: it does not follow the present one; nothing has changed.
+        """
+        check_transition(self.journal.entry.rid, self.status, target)
+        self.journal.change_status(target, detail, **facts)
+        log.info("execution %s: %s", self.journal.entry.rid, target.value)
+        self.flush()
+
+    def note(self, detail: str | None) -> None:
+        """Another word on the present status: what a model is doing, say."""
+        self.journal.update(detail=detail, pending=self.journal.entry.pending | {"status"})
+        self.flush()
+
+    def measured(self, phase: str, seconds: float) -> None:
+        """Keep a duration; the catalog hears of it with the next status."""
+        entry = self.journal.entry
+        self.journal.update(
+            durations={**entry.durations, phase: round(seconds, 3)}, pending=entry.pending | {"durations"}
+        )
+
+    def flush(self) -> bool:
+        """Tell the catalog what it does not know; whether it knows all now. A failure is a warning and stays marked."""
+        entry = self.journal.entry
+        due = entry.pending & {"status", "durations"}
+        if not due or self._session is None:
+            return True
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            rows.update(self._session, self._session.model.ml_table("Execution"), [execution_row(self._session, entry)])
+        except DerivaMLException as err:
+            log.warning("execution %s is %s, but the catalog was not told: %s", entry.rid, entry.status.value, err)
+            self._silent_until = time.monotonic() + SILENCE_S
+            return False
+        self.journal.told(*due)
+        return True
+
+
+def execution_row(session: CatalogSession, entry: JournalEntry) -> dict[str, Any]:
+    """The columns of an execution's row that change while it lives, in the words of the catalog's generation."""
+    generation = session.model.generation
+    row: dict[str, Any] = {
+        "RID": entry.rid,
+        "Status": generation.status_word(entry.status.value),
+        "Status_Detail": entry.detail,
+    }
+    for phase, seconds in entry.durations.items():
+        column = generation.duration_column(phase)
+        if column is not None:
+            row[column] = duration_text(seconds)
+    return row

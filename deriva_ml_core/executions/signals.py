@@ -1,0 +1,47 @@
+"""SIGTERM as an exception, so that a run that is told to end still records its end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Terminated(SystemExit):
+    """The process was told to end; it leaves with the exit code that shells give such a process (128 + number)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"the process was told to end by {signal.Signals(self.number).name}"
+
+
+@contextmanager
+def termination_raises() -> Iterator[None]:
+    """
+    Raise Terminated on SIGTERM inside the block; the handler of before is back afterwards.
+
+    A handler that somebody else has put there stays: submitit ignores SIGTERM on purpose, since SLURM sends it before
+    a preemption, and notebooks and servers have their own. Threads other than the main one can't have handlers.
+    """
+    if threading.current_thread() is not threading.main_thread() or not _is_default():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # signal's signature
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what records the first
+        raise Terminated(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_default() -> bool:
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

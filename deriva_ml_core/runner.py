@@ -1,0 +1,244 @@
+"""
+run_model: one configured model, run inside one execution.
+
+    the model fits its protocol -> connect -> all that is named exists -> record, metadata, inputs
+        -> the model -> outputs uploaded -> a last word to the console
+
+Called by Hydra through deriva-ml-run, or directly from Python; what is recorded is the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLExecutionError
+from deriva_ml_core.executions import reporting
+from deriva_ml_core.executions.configuration import ExecutionConfiguration
+from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
+from deriva_ml_core.executions.reporting import Reporter, RunSummary
+from deriva_ml_core.executions.signals import termination_raises
+from deriva_ml_core.executions.states import Status
+from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
+from deriva_ml_core.workflows.source import unwrap
+
+if TYPE_CHECKING:
+    from deriva_ml_core.assets.progress import UploadReport
+    from deriva_ml_core.executions.execution import Execution
+
+INJECTED = ("ml_instance", "execution")
+
+
+class DerivaMLModel(Protocol):
+    """A model: any callable that takes these two by keyword; everything else it takes is configured."""
+
+    def __call__(self, *, ml_instance: DerivaML, execution: Execution | None) -> Any:
+        """Train, predict, analyse: write outputs to the paths that `execution.asset_file_path` returns."""
+
+
+def run_model(  # noqa: PLR0917  # the signature that projects configure
+    deriva_ml: Any,
+    datasets: Any,
+    assets: Any,
+    description: str,
+    workflow: Any,
+    model_config: Any,
+    dry_run: bool = False,
+    ml_class: Any = None,
+    script_config: Any = None,
+) -> None:
+    """
+    Run a model inside an execution.
+
+    Args:
+        deriva_ml: where to connect: a DerivaMLConfig, a mapping with its fields, or an open DerivaML.
+        datasets, assets: what it uses: specs, RIDs, "RID@version".
+        description: Markdown.
+        workflow: a Workflow, or the RID or URL of one in the catalog.
+        model_config: the model, all but `ml_instance` and `execution` bound: a partial.
+        dry_run: check everything, bring the inputs, say what would be recorded; write nothing to the catalog.
+        ml_class: DerivaML or a subclass of it.
+        script_config: instead of model_config; called in a dry run too, with execution=None.
+
+    Raises:
+        DerivaMLException: wrong input (exit code 2, nothing written), or outputs that wait on disk (exit code 3).
+        BaseException: whatever the model raises; the execution is recorded as Failed, or Aborted for Ctrl-C and
+            SIGTERM.
+    """
+    model = script_config if script_config is not None else model_config
+    require_model(model, "script_config" if script_config is not None else "model_config")
+    with termination_raises(), _connected(deriva_ml, ml_class) as ml:
+        job = current_job() or HydraFacts()
+        configuration = ExecutionConfiguration(
+            datasets=datasets,
+            assets=assets,
+            workflow=workflow,
+            description=job.described(description or ""),
+            config_choices=dict(job.choices),
+        )
+        run = _Run(ml, model, configuration, job, reporting.current())
+        if dry_run:
+            run.dry(call=script_config is not None)
+        else:
+            run.recorded()
+
+
+def require_model(model: Any, key: str) -> None:
+    """
+    Refuse a model that run_model can't call, before anything is written.
+
+    Raises:
+        DerivaMLConfigurationError: it is no callable, or does not take `ml_instance` and `execution`.
+    """
+    if not callable(model):
+        raise DerivaMLConfigurationError(
+            f"{key} is no model but {model!r}: choose one with {key}=NAME; a model is stored with zen_partial=True"
+        )
+    try:
+        parameters = inspect.signature(model).parameters.values()
+    except (TypeError, ValueError):  # a callable of C that does not say what it takes
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    named = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
+    missing = [name for name in INJECTED if name not in named]
+    if missing:
+        raise DerivaMLConfigurationError(
+            f"the model {_name(model)} does not take {' and '.join(missing)}: "
+            f"add {' and '.join(f'{name}=None' for name in missing)} to its parameters"
+        )
+
+
+@contextmanager
+def _connected(deriva_ml: Any, ml_class: Any) -> Iterator[DerivaML]:
+    """The connection; one that the caller has opened stays open."""
+    if isinstance(deriva_ml, DerivaML):
+        yield deriva_ml
+        return
+    if deriva_ml is None:
+        raise DerivaMLConfigurationError("deriva_ml says where to connect: choose one with deriva_ml=NAME")
+    with (ml_class or DerivaML).instantiate(deriva_ml) as ml:
+        yield ml
+
+
+class _Run:
+    """One run of one model."""
+
+    def __init__(
+        self, ml: DerivaML, model: Any, configuration: ExecutionConfiguration, job: HydraFacts, reporter: Reporter
+    ) -> None:
+        self._ml, self._model, self._configuration = ml, model, configuration
+        self._job, self._reporter = job, reporter
+
+    def recorded(self) -> None:
+        """Run it and record it."""
+        code = self._code()
+        execution = self._ml.create_execution(self._configuration, code=code, hydra=self._job, reporter=self._reporter)
+        report: UploadReport | None = None
+        try:
+            with execution:
+                self._reporter.say(f"Running {_name(self._model)}")
+                _call(self._model, self._ml, execution)
+            with self._reporter.transfer("outputs") as progress:
+                report = execution.commit_output_assets(progress_callback=progress)
+        finally:
+            self._reporter.ended(_summary(self._ml, execution, report))
+
+    def dry(self, *, call: bool) -> None:
+        """Check all, bring the inputs, and say what would be recorded."""
+        code = self._code()
+        execution = self._ml.create_execution(
+            self._configuration, dry_run=True, code=code, hydra=self._job, reporter=self._reporter
+        )
+        try:
+            for line in _plan(execution, self._model, code):
+                self._reporter.say(line)
+            if call:
+                self._model(ml_instance=self._ml, execution=None)
+        finally:
+            execution.close("dry run")
+
+    def _code(self) -> CodeReference:
+        code = find_code_reference(self._model)
+        if code.warning:
+            self._reporter.warn(code.warning)
+        return code
+
+
+def _call(model: Callable[..., Any], ml: DerivaML, execution: Execution) -> None:
+    """
+    Call the model. One that leaves by sys.exit(0) has not come to its end, and its exit code must not say it had.
+
+    Raises:
+        DerivaMLExecutionError: it called sys.exit(0).
+    """
+    try:
+        model(ml_instance=ml, execution=execution)
+    except SystemExit as err:
+        if err.code not in (None, 0):
+            raise
+        raise DerivaMLExecutionError(
+            "the model called sys.exit() instead of returning: its outputs are kept on disk, not uploaded"
+        ) from err
+
+
+def _summary(ml: DerivaML, execution: Execution, report: UploadReport | None) -> RunSummary:
+    entry = execution.journal_entry
+    done = execution.status is Status.uploaded
+    return RunSummary(
+        rid=entry.rid,
+        status=entry.status,
+        detail=None if done else entry.detail,
+        where=where_to_look(ml, entry.rid),
+        outputs=entry.outputs,
+        durations=entry.durations,
+        warnings=report.warnings if report else (),
+        folder=None if done and ml.clean_execution_dir else str(execution.working_dir),
+    )
+
+
+def where_to_look(ml: DerivaML, rid: str) -> str:
+    """A link to the record; for the embedded catalog, which has no pages, a command."""
+    if ml.session.is_embedded:
+        return f"deriva-ml-executions show {rid} --host {ml.hostname} --catalog {ml.catalog_id}"
+    return ml.session.record_url(rid)
+
+
+def _plan(execution: Execution, model: Any, code: CodeReference) -> Iterator[str]:
+    """What a dry run tells."""
+    configuration = execution.configuration
+    workflow = configuration.workflow
+    yield "Dry run: nothing is written to the catalog."
+    yield f"  workflow: {getattr(workflow, 'name', workflow)} ({', '.join(getattr(workflow, 'types', []))})"
+    yield f"  code: {code.url or code.note or 'unknown'}"
+    yield f"  description: {configuration.description}"
+    for bag in execution.datasets:
+        yield f"  input dataset: {bag.dataset_rid}"
+    for table, paths in execution.asset_paths.items():
+        yield f"  input {table}: {', '.join(path.file_name for path in paths)}"
+    for group, choice in configuration.config_choices.items():
+        if not group.startswith("hydra/"):
+            yield f"  {group}: {choice}"
+    yield f"  call: {_call_text(model)}"
+
+
+def _call_text(model: Any) -> str:
+    """The call of a model as a person would write it."""
+    bound: dict[str, Any] = {}
+    inner = model
+    while isinstance(inner, functools.partial):
+        bound = {**inner.keywords, **bound}
+        inner = inner.func
+    arguments = [f"{name}={value!r}" for name, value in bound.items() if name not in INJECTED]
+    return f"{_name(model)}({', '.join([*arguments, *(f'{name}=…' for name in INJECTED)])})"
+
+
+def _name(model: Any) -> str:
+    target = unwrap(model)
+    module = getattr(target, "__module__", None)
+    name = getattr(target, "__qualname__", None) or type(target).__qualname__
+    return f"{module}.{name}" if module and module != "__main__" else str(name)
