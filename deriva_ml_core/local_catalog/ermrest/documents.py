@@ -174,10 +174,10 @@ class Writer:
         ]
 
     def _selectable(self, table: Table, oids: Iterable[int]) -> bool:
-        """Whether the client may know of these columns. A right that depends on the row counts as one."""
+        """Whether the client may select these columns. A right that depends on the row counts as one."""
         if not self.access.table(table, "enumerate"):
             return False
-        return all(self.access.column(table, column, "enumerate") for column in table.columns_of(oids))
+        return all(self.access.column(table, column, "select") is not False for column in table.columns_of(oids))
 
     def _private(self, table: Table, element: Any) -> Document:
         """ACLs and bindings, for the owners of the table."""

@@ -37,11 +37,12 @@ from deriva_ml_core.local_catalog.ermrest.call import Call
 from deriva_ml_core.local_catalog.ermrest.documents import FEATURES, Writer
 from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode
 from deriva_ml_core.local_catalog.ermrest.locating import unescape
-from deriva_ml_core.local_catalog.ermrest.storage import Catalog
+from deriva_ml_core.local_catalog.ermrest.storage import Catalog, NoCatalog, StorageError
 from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api
 from deriva_ml_core.local_catalog.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     MethodNotAllowed,
     NotFound,
     NotProvided,
@@ -154,7 +155,7 @@ class ErmrestService:
         with self._lock:
             catalog = self._open.get(number)
             if catalog is None:
-                catalog = self._open[number] = Catalog(folder / "catalog.db", read_only=self._root.read_only)
+                catalog = self._open[number] = _open_catalog(folder, read_only=self._root.read_only)
         return catalog
 
     def _remember(self, number: int, catalog: Catalog, client: Client) -> None:
@@ -236,6 +237,15 @@ class ErmrestService:
             etag = make_etag(request.target, request.client.id, alias)
         answer = {"id": alias.id, "owner": list(alias.owner), "alias_target": alias.target}
         return json_response(answer, ETag=etag)
+
+
+def _open_catalog(folder: Path, *, read_only: bool) -> Catalog:
+    try:
+        return Catalog(folder / "catalog.db", read_only=read_only)
+    except NoCatalog as err:  # its maker is not ready, or died before it was
+        raise NotFound(str(err)) from err
+    except StorageError as err:
+        raise NotProvided(str(err)) from err
 
 
 def _inside(call: Call, rest: str) -> Response:
@@ -365,6 +375,8 @@ def _read_owner(document: dict[str, Any], client: Client) -> list[str]:
     if not isinstance(owner, list) or not all(isinstance(name, str) for name in owner):
         raise Conflict("The owner must be a list of texts.")
     definitions.check_acl("catalog", "owner", owner)
+    if not client.named_in(owner):
+        raise Forbidden("You cannot give up your ownership: name yourself among the owners.")
     return owner
 
 

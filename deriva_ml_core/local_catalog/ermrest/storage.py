@@ -66,6 +66,10 @@ class StorageError(Exception):
     """The file cannot be used as a catalog; the message says why and what to do."""
 
 
+class NoCatalog(StorageError):  # noqa: N818 - as below
+    """There is no such file."""
+
+
 class NoSnapshot(StorageError):  # noqa: N818 - it is a fact about the request, told in its words
     """A time before the catalog's first snapshot."""
 
@@ -228,7 +232,7 @@ class Catalog:
         self._models: OrderedDict[int, Model] = OrderedDict()
         self._elements: dict[tuple[int, int], Element] = {}
         if not path.is_file():
-            raise StorageError(f"There is no catalog at {path}.")
+            raise NoCatalog(f"There is no catalog at {path}.")
         with self._pool.connection() as db:
             generation = db.execute("PRAGMA user_version").get
             if generation != FORMAT:
@@ -252,7 +256,8 @@ class Catalog:
             properties: what `properties` will give back: JSON values by name.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = _connect(path)
+        beginning = path.with_suffix(".new")  # whoever dies here leaves no file that looks like a catalog
+        db = _connect(beginning)
         try:
             db.execute("BEGIN IMMEDIATE")
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};" + _TABLES)
@@ -265,6 +270,7 @@ class Catalog:
             db.execute("COMMIT")
         finally:
             db.close()
+        beginning.replace(path)
         return cls(path)
 
     def close(self) -> None:
