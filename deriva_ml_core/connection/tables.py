@@ -40,6 +40,17 @@ class TableMethods(HasSession):
         """The schema for new tables; None where there are several and none was chosen."""
         return self.session.model.default_schema
 
+    def create_domain_schema(self, schema: str, comment: str = "") -> None:
+        """
+        Make a schema for the project's own tables, unless it is there.
+
+        Raises:
+            DerivaMLConfigurationError: the name can't be used.
+        """
+        from deriva_ml_core.schema.tables import create_domain_schema
+
+        create_domain_schema(self.session, schema, comment=comment)
+
     def create_table(self, table: Mapping[str, Any], schema: str | None = None, update_navbar: bool = True) -> Table:
         """
         Make a table from ERMrest's description of one (deriva's Table.define gives it).
