@@ -6,7 +6,8 @@ Fixtures for every room: an embedded server per test process, and fresh catalogs
     connect          call it with a catalog id for a session; closed at the end of the test
     catalog_session  a session with a new, empty catalog
     ml_session       a session with a new catalog that has the newer deriva-ml schema
-    ml_catalog       the same, once for each generation of the schema
+    former_session   a session with a new catalog of the former generation
+    ml_catalog       either of both, once for each generation of the schema
     image_session    ml_session, with a domain schema "demo" and the asset table "Image" in it
 """
 
@@ -82,6 +83,12 @@ def catalog_session(connect, new_catalog):
 @pytest.fixture
 def ml_session(catalog_session):
     install_schema(catalog_session)
+    return catalog_session
+
+
+@pytest.fixture
+def former_session(catalog_session):
+    _install_former(catalog_session)
     return catalog_session
 
 

@@ -155,7 +155,7 @@ def test_derivas_own_objects_are_at_hand(catalog_session):
     assert catalog_session.ermrest.exists()
     assert "public" in catalog_session.deriva_model().schemas
     assert "public" in catalog_session.path_builder().schemas
-    assert catalog_session.hatrac.retrieve_namespace("/hatrac") == []
+    assert catalog_session.hatrac.is_valid_namespace("/hatrac")
 
 
 def test_nothing_of_deriva_is_loaded_by_connecting(local_server, new_catalog):
