@@ -59,6 +59,7 @@ class Pool:
         self._opener = opener
         self._idle: list[apsw.Connection] = []
         self._lock = Lock()
+        self._turn = Lock()
         self._process = os.getpid()
 
     @contextmanager
@@ -69,6 +70,18 @@ class Pool:
             yield connection
         finally:
             self._give(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """
+        Borrow a connection inside a write transaction, committed at the end of the block.
+
+        Threads of this process take turns by a lock, which wakes the next at once; SQLite itself would let them sleep
+        and try again, as it does with other processes.
+        """
+        self._forget_the_parents()
+        with self._turn, self.connection() as connection, transaction(connection):
+            yield connection
 
     def close(self) -> None:
         """Close every idle connection; a later use opens new ones."""
@@ -93,6 +106,6 @@ class Pool:
 
     def _forget_the_parents(self) -> None:
         if self._process != os.getpid():
-            self._lock = Lock()  # another thread of the parent may have held the old one
+            self._lock, self._turn = Lock(), Lock()  # another thread of the parent may have held the old ones
             _inherited.extend(self._idle)
             self._idle, self._process = [], os.getpid()

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from .database import Pool, connect, transaction
+from .database import Pool, connect
 from .errors import Conflict, NotFound
 
 SCHEMA = """
@@ -77,7 +77,7 @@ class Registry:
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
         """A connection inside a write transaction, committed at the end of the block."""
-        with self._pool.connection() as db, transaction(db):
+        with self._pool.writing() as db:
             yield db
 
     def close(self) -> None:

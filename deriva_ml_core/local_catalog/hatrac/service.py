@@ -28,11 +28,11 @@ class HatracService:
     """Answers below /hatrac."""
 
     def __init__(self, root: Root) -> None:
+        store = ContentStore(root.objects, root.uploads)
         if not root.read_only:
             with root.registry.writing() as db:
                 db.execute(directory.SCHEMA)
-        store = ContentStore(root.objects, root.uploads)
-        store.sweep()
+            store.prepare()
         resources = Resources(root.registry, store)
         objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
         named: dict[str, Handler] = {

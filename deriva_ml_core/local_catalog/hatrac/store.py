@@ -85,13 +85,11 @@ class ContentStore:
 
     def keep(self, path: Path, sha256: bytes) -> None:
         """Give durable content its name; it may have it already."""
-        target = self.path_of(sha256)
+        name = sha256.hex()
+        folder = f"{self._objects}/{name[:2]}"
         with suppress(FileExistsError):
-            target.parent.mkdir()
-            _sync_folder(self._objects)
-        with suppress(FileExistsError):
-            os.link(path, target)
-        _sync_folder(target.parent)
+            os.link(path, f"{folder}/{name[2:]}")
+        _sync_folder(folder)
 
     def is_kept(self, sha256: bytes) -> bool:
         """Whether content is there."""
@@ -106,8 +104,12 @@ class ContentStore:
         """Open content for reading."""
         return self.path_of(sha256).open("rb", buffering=0)
 
-    def sweep(self) -> None:
-        """Remove what processes that died were taking in."""
+    def prepare(self) -> None:
+        """Make the folders for content, all at once, and remove what processes that died were taking in."""
+        if not (self._objects / "ff").exists():
+            for number in range(256):
+                (self._objects / f"{number:02x}").mkdir(exist_ok=True)
+            _sync_folder(self._objects)
         for path in self._incoming.glob("put-*"):
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -171,7 +173,7 @@ def _write_all(file: BinaryIO, piece: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str | Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
