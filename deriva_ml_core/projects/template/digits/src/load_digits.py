@@ -15,7 +15,7 @@ from deriva_ml import ColumnDefinition, DerivaML, ExecutionConfiguration, Versio
 from PIL import Image
 from sklearn.datasets import load_digits
 
-TABLE = "Image"
+SCHEMA, TABLE = "digits", "Image"
 
 
 def pictures() -> Iterator[tuple[str, Image.Image, str]]:
@@ -27,11 +27,13 @@ def pictures() -> Iterator[tuple[str, Image.Image, str]]:
 
 
 def load(ml: DerivaML) -> dict[str, object]:
-    """Make the table, upload the images, make the dataset; what was made."""
+    """Make schema and table, upload the images, make the dataset; what was made."""
+    ml.create_domain_schema(SCHEMA, comment="Handwritten digits")
     ml.create_asset(
         TABLE,
         column_defs=[ColumnDefinition("Label", "text", comment="The digit that the image shows, 0 to 9")],
         comment="Images of handwritten digits",
+        schema=SCHEMA,
     )
     ml.add_dataset_element_type(TABLE)
     workflow = Workflow(name="Load digits", workflow_type="Ingest", description="Load scikit-learn's digits.")
