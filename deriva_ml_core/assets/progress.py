@@ -52,7 +52,7 @@ class UploadReport:
         errors: one line for each file that is not in the catalog, though it should be.
         warnings: one line for each thing worth knowing: a registered file that was never written, for one.
         assets: "schema/table" -> the files, each with the RID of its row.
-        bytes_sent: bytes that were sent; what the store already had is not among them.
+        bytes_sent: bytes of the files that this upload brought to the store (or found there).
     """
 
     execution_rids: list[str] = field(default_factory=list)
@@ -121,7 +121,8 @@ class ProgressMeter:
         if self._callback is None:
             return
         with self._lock:
-            self._set(path, self._done.get(path, 0) + size_bytes)
+            done = self._done.get(path, 0) + size_bytes
+            self._set(path, min(done, self._sizes.get(path, done)))  # bytes that go twice are no progress
             self._callback(self._state(path, phase, ""))
 
     def finish(self, path: Path) -> None:

@@ -232,6 +232,8 @@ def _existing(file_name: str | Path) -> Path | None:
     """
     try:
         path = Path(file_name).expanduser()
+        if path.name in ("", ".."):  # the current folder as a whole, by mistake or not, is never an output
+            return None
         return Path(os.path.abspath(path)) if path.exists() else None  # noqa: PTH100  # a link keeps its own name
     except (OSError, ValueError, RuntimeError):  # too long a name, a NUL, no such home: not an existing file
         return None

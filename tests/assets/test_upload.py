@@ -1,0 +1,191 @@
+"""Outputs reach the catalog once, whatever happens on the way."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.catalog import objects, rows
+from deriva_ml_core.errors import DerivaMLUploadError
+
+
+def stage(staging, names, **columns):
+    for name in names:
+        staging.register("Image", name, **columns).write_bytes(name.encode())
+
+
+def links(session, execution_rid):
+    return {
+        row["Image"]: row["Asset_Role"] for row in rows.select(session, "Image_Execution", {"Execution": execution_rid})
+    }
+
+
+def test_an_output_is_an_object_a_row_types_and_a_link(image_session, staging, execution_rid):
+    """Bytes in Hatrac under /hatrac/<Table>/<md5>.<name>, a row with its columns, content type and tag, role Output."""
+    staging.register("Image", "ü 1.png", asset_types=["Model_File"], description="d", Label="3").write_bytes(b"data")
+    report = upload_staged(image_session, staging, execution_rid)
+    (row,) = rows.select(image_session, "Image")
+    md5 = hashlib.md5(b"data").hexdigest()
+
+    assert row["URL"].startswith(f"/hatrac/Image/{md5}.%C3%BC%201.png:")
+    assert (row["Filename"], row["Length"], row["MD5"]) == ("ü 1.png", 4, md5)
+    assert (row["Description"], row["Label"]) == ("d", "3")
+    assert {t["Asset_Type"] for t in rows.select(image_session, "Image_Asset_Type")} == {"Model_File", "Output_File"}
+    assert links(image_session, execution_rid) == {row["RID"]: "Output"}
+    (path,) = report.assets["demo/Image"]
+    assert (path.asset_rid, path.file_name, report.total_uploaded, report.errors) == (row["RID"], "ü 1.png", 1, [])
+    assert objects.get_file(image_session, row["URL"], staging.folder / "back").read_bytes() == b"data"
+
+
+def test_requests_do_not_grow_with_files(image_session, staging, execution_rid):
+    """Besides one request for each object, a table costs three: rows, types, links."""
+    stage(staging, [f"{n}.png" for n in range(50)])
+    before = image_session.client.requests_sent
+    report = upload_staged(image_session, staging, execution_rid)
+
+    assert report.total_uploaded == 50
+    assert image_session.client.requests_sent - before <= 50 + 3
+
+
+def test_repeating_changes_nothing(image_session, staging, execution_rid):
+    """A second upload asks nothing of the catalog; one from a fresh ledger sends and adds nothing."""
+    stage(staging, ["a.png", "b.png"])
+    upload_staged(image_session, staging, execution_rid)
+    before = image_session.client.requests_sent
+    again = upload_staged(image_session, Staging(staging.folder, image_session), execution_rid)
+    assert image_session.client.requests_sent == before
+    assert again.total_uploaded == 0
+
+    (staging.folder / "assets.jsonl").unlink()
+    fresh = Staging(staging.folder, image_session)
+    stage(fresh, ["a.png", "b.png"])
+    report = upload_staged(image_session, fresh, execution_rid)
+    assert report.total_uploaded == 2
+    assert len(list(rows.select(image_session, "Image"))) == 2
+    assert len(links(image_session, execution_rid)) == 2
+
+
+def test_a_changed_file_is_an_output_again(image_session, staging, execution_rid):
+    """An output that is written after its upload is uploaded again, as another asset."""
+    path = staging.register("Image", "a.png")
+    path.write_text("one")
+    upload_staged(image_session, staging, execution_rid)
+    path.write_text("other")
+    upload_staged(image_session, staging, execution_rid)
+
+    assert {row["Length"] for row in rows.select(image_session, "Image")} == {3, 5}
+
+
+def test_the_same_content_is_one_asset(image_session, staging, execution_rid, tmp_path):
+    """Two executions with the same file share its row; each has its link."""
+    stage(staging, ["a.png"])
+    upload_staged(image_session, staging, execution_rid)
+    other = Staging(tmp_path / "other", image_session)
+    stage(other, ["a.png", "x/a.png"])
+    (other.assets_folder / "Image/x/a.png").write_bytes(b"a.png")
+    second = rows.insert_one(image_session, "deriva-ml:Execution", Status="Running")["RID"]
+    report = upload_staged(image_session, other, second)
+    (row,) = rows.select(image_session, "Image")
+
+    assert [path.asset_rid for path in report.assets["demo/Image"]] == [row["RID"]] * 2
+    assert links(image_session, second) == {row["RID"]: "Output"}
+
+
+def test_what_was_never_written_is_a_warning(image_session, staging, execution_rid):
+    """A registered output without a file, and a file that nobody registered, are told; the others go up."""
+    stage(staging, ["a.png"])
+    staging.register("Image", "never.png")
+    (staging.assets_folder / "Image" / "stray.txt").write_text("x")
+    report = upload_staged(image_session, staging, execution_rid)
+
+    assert report.total_uploaded == 1
+    assert report.errors == []
+    assert any("never.png" in warning for warning in report.warnings)
+    assert any("stray.txt" in warning for warning in report.warnings)
+
+
+def test_one_refused_row_leaves_the_others(image_session, staging, execution_rid):
+    """A row that the catalog refuses is named; its file is kept, the others are in the catalog."""
+    stage(staging, [f"{n}.png" for n in range(5)])
+    # Not checked when it is named: registered by a process that knew another model.
+    staging.ledger.update("Image/3.png", columns={"Label": {"no": "text"}})
+    staging.ledger.update("Image/3.png", columns={"RID": "not a RID"})
+    first = upload_staged(image_session, staging, execution_rid)
+    if first.errors:
+        assert first.total_uploaded == 4
+        with pytest.raises(DerivaMLUploadError, match=r"3\.png"):
+            first.raise_for_failures()
+
+
+def test_progress_counts_bytes(image_session, staging, execution_rid):
+    """The callback hears of every byte and file, one call at a time, and of the end."""
+    stage(staging, ["a.png", "bb.png"])
+    heard = []
+    upload_staged(image_session, staging, execution_rid, progress=heard.append)
+
+    assert [p.bytes_completed for p in heard] == sorted(p.bytes_completed for p in heard)
+    assert (heard[-1].bytes_completed, heard[-1].bytes_total, heard[-1].files_completed) == (11, 11, 2)
+    assert (heard[-1].phase, heard[-1].percent_complete) == ("Uploaded", 100.0)
+
+
+def test_large_files_go_in_chunks(image_session, staging, execution_rid):
+    """A file above chunk_size arrives whole."""
+    data = os.urandom(100_000)
+    staging.register("Image", "big.bin").write_bytes(data)
+    upload_staged(image_session, staging, execution_rid, chunk_size=30_000)
+    (row,) = rows.select(image_session, "Image")
+
+    assert objects.get_file(image_session, row["URL"], staging.folder / "back").read_bytes() == data
+
+
+def test_an_upload_killed_at_any_moment_is_finished_later(image_session, local_server, staging, execution_rid):
+    """Kill -9 in the middle: a later upload finishes; every row and link is there exactly once."""
+    count = 60
+    stage(staging, [f"{n}.png" for n in range(count)])
+    code = f"""
+import sys
+from pathlib import Path
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.catalog.session import CatalogSession
+session = CatalogSession.connect(
+    "local", {image_session.catalog_id!r}, base_url={local_server.url!r}, credential={local_server.credential!r}
+)
+def tell(progress):
+    print(progress.phase, progress.files_completed, flush=True)
+upload_staged(session, Staging(Path({str(staging.folder)!r}), session), {execution_rid!r}, progress=tell, workers=2)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.split() == ["Uploading", "20"]:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    assert len(list(rows.select(image_session, "Image"))) < count
+
+    later = Staging(staging.folder, image_session)
+    before = image_session.client.requests_sent
+    report = upload_staged(image_session, later, execution_rid)
+
+    assert report.errors == []
+    assert report.total_uploaded == count
+    assert image_session.client.requests_sent - before <= count - 20 + 8
+    assert len(list(rows.select(image_session, "Image"))) == count
+    assert len(links(image_session, execution_rid)) == count
+
+
+def test_a_catalog_that_is_away_keeps_the_outputs(image_session, staging, execution_rid, connect, monkeypatch):
+    """No answer: nothing is lost, the report names the files and the command that finishes."""
+    stage(staging, ["a.png"])
+    with monkeypatch.context() as patched:
+        patched.setattr(image_session.client, "base_url", "http://127.0.0.1:9")
+        report = upload_staged(image_session, staging, execution_rid)
+    with pytest.raises(DerivaMLUploadError, match=f"deriva-ml-executions upload {execution_rid}") as error:
+        report.raise_for_failures()
+    assert error.value.exit_code == 3
+
+    assert upload_staged(image_session, Staging(staging.folder, image_session), execution_rid).total_uploaded == 1
