@@ -13,12 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deriva_ml_core.local_catalog.auth import Client
-from deriva_ml_core.local_catalog.ermrest.creating import create_many
+from deriva_ml_core.local_catalog.ermrest.altering import alter_column, drop_column, drop_table
+from deriva_ml_core.local_catalog.ermrest.creating import create_column, create_many
 from deriva_ml_core.local_catalog.ermrest.draft import Draft
 from deriva_ml_core.local_catalog.ermrest.identifiers import decode
+from deriva_ml_core.local_catalog.ermrest.soundness import defects
 from deriva_ml_core.local_catalog.ermrest.storage import Catalog, NoSnapshot, StorageError
 from deriva_ml_core.local_catalog.ermrest.systemtables import populate
 from deriva_ml_core.local_catalog.ermrest.typenames import SYSTEM_TYPES
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 BOSS = Client("boss", "Boss", ("boss",), admin=True)
 
@@ -220,6 +223,7 @@ def test_every_snapshot_reads_as_it_was(tmp_path_factory, transactions):
         with Catalog(catalog.path).read(snaptime) as view:
             assert everything(view) == content
             assert replace(view.model, snaptime=0) == replace(model, snaptime=0)
+    assert list(defects(catalog.path)) == []
     catalog.close()
 
 
@@ -244,9 +248,6 @@ def apply_step(txn, kind, number):
 
 def change_columns(txn, table, name):
     """Drop the column if it is there, else add it with a default."""
-    from deriva_ml_core.local_catalog.ermrest.altering import drop_column
-    from deriva_ml_core.local_catalog.ermrest.creating import create_column
-
     draft = Draft(txn, BOSS)
     known = txn.model.find_table("S", table)
     if known.find(name):
@@ -258,8 +259,6 @@ def change_columns(txn, table, name):
 
 def test_a_dropped_table_stays_readable_in_the_past(catalog):
     """Its rows keep their place at every snapshot that had it, and parents may go."""
-    from deriva_ml_core.local_catalog.ermrest.altering import drop_table
-
     with catalog.write("boss") as txn:
         insert(txn, "P", name="a")
         insert(txn, "C", parent="a", note="n")
@@ -276,6 +275,53 @@ def test_a_dropped_table_stays_readable_in_the_past(catalog):
     with catalog.read() as view:
         assert view.model.find_table("S", "C") is None
         assert rows(view, "P") == []
+
+
+def retype(catalog, table, column, typename):
+    with catalog.write("boss") as txn:
+        draft = Draft(txn, BOSS)
+        known = txn.model.find_table("S", table)
+        alter_column(draft, known, known.find(column), {"type": {"typename": typename}})
+        draft.finish()
+
+
+def test_a_changed_type_leaves_the_past_alone(catalog):
+    """Old snapshots have the old values in the old type, also after the row and the type changed again."""
+    with catalog.write("boss") as first:
+        rid = insert(first, "C", note="012")
+    retype(catalog, "C", "note", "int4")
+    with catalog.write("boss") as second:
+        update(second, "C", rid, note=13)
+    retype(catalog, "C", "note", "float8")
+
+    seen = []
+    for snaptime in (first.snaptime, first.snaptime + 1, second.snaptime - 1, second.snaptime, None):
+        with catalog.read(snaptime) as view:
+            [row] = rows(view, "C")
+            seen.append((row["note"], view.model.find_table("S", "C").find("note").type.typename))
+    assert seen == [("012", "text"), ("012", "text"), (12, "int4"), (13, "int4"), (13.0, "float8")]
+    assert list(defects(catalog.path)) == []
+
+
+@pytest.mark.parametrize(("value", "typename"), [("x", "int4"), ("70000", "int2"), ("2024-13-01", "date")])
+def test_a_type_that_values_do_not_fit_is_refused(catalog, value, typename):
+    """Nothing changes then."""
+    with catalog.write("boss") as txn:
+        insert(txn, "C", note=value)
+
+    with pytest.raises(BadRequest, match=typename):
+        retype(catalog, "C", "note", typename)
+    with catalog.read() as view:
+        assert [row["note"] for row in rows(view, "C")] == [value]
+
+
+def test_a_referenced_column_keeps_a_comparable_type(catalog):
+    """Both ends of a foreign key must compare."""
+    with pytest.raises(Conflict, match="cannot compare"):
+        retype(catalog, "P", "name", "int4")
+    retype(catalog, "P", "name", "markdown")
+
+    assert list(defects(catalog.path)) == []
 
 
 def test_nothing_before_the_first_snapshot(catalog):
@@ -309,6 +355,32 @@ def test_readers_see_one_snapshot_while_others_write(catalog):
 def start(task, *arguments):
     """Run a function of this file in a process of its own."""
     return subprocess.Popen([sys.executable, __file__, task.__name__, *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("harm", "word"),
+    [
+        ("UPDATE {live} SET {rmt} = '9999-01-01 00:00:00+00'", "newer than the newest"),
+        ("UPDATE {live} SET {rid} = 'ZZZZ-ZZZY'", "given out again"),
+        ("DROP INDEX {key}", "lacks its index"),
+        ("ALTER TABLE {live} ADD COLUMN extra", "not declared"),
+        ("DROP TABLE {history}", "no SQLite table"),
+        ("UPDATE element SET document = '{{}}'", "cannot be read"),
+        ("UPDATE state SET snaptime = 5", "newest snapshot"),
+    ],
+)
+def test_harm_is_found(catalog, harm, word):
+    """What no service would have written is told, in words that name the table or row."""
+    with catalog.write("boss") as txn:
+        insert(txn, "P", name="a")
+    table = txn.model.find_table("S", "P")
+    db = apsw.Connection(str(catalog.path))
+    names = {"live": table.live, "history": table.history, "rid": table.rid_column.sql, "rmt": table.rmt_column.sql}
+    db.execute(f"DROP TRIGGER u{table.oid}")
+    db.execute(harm.format(**names, key=f"k{table.keys[1].oid}"))
+    db.close()
+
+    assert any(word in defect for defect in defects(catalog.path))
 
 
 def write_rows(path, prefix, count):
@@ -359,6 +431,7 @@ def test_acknowledged_writes_survive_kill(catalog, tmp_path):
         children = {row["parent"] for row in rows(view, "C")}
         health = view.db.execute("PRAGMA integrity_check").get
     assert health == "ok"
+    assert list(defects(catalog.path)) == []
     assert set(log.read_text().split()) <= names == children
     with catalog.write("boss") as txn:
         insert(txn, "P", name="after")

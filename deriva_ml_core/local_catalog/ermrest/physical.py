@@ -48,7 +48,7 @@ def add_columns(db: apsw.Connection, before: Table, after: Table) -> None:
 
 
 def _create(db: apsw.Connection, table: Table, model: Model) -> None:
-    db.execute(_create_text(table, model))
+    db.execute(create_text(table, model))
     former = "".join(f", c{slot} {affinity}" for slot, affinity in table.physical)
     db.execute(f"CREATE TABLE {table.history} (until TEXT NOT NULL{former})")
     db.execute(f"CREATE INDEX hr{table.oid} ON {table.history} ({table.rid_column.sql})")
@@ -61,14 +61,14 @@ def _create(db: apsw.Connection, table: Table, model: Model) -> None:
 
 
 def _alter(db: apsw.Connection, before: Table, after: Table, old: Model, new: Model) -> None:
-    text = _create_text(after, new)
+    text = create_text(after, new)
     dropped_keys = [key for key in before.keys if not _has(after.keys, key)]
     dropped_fkeys = [fkey for fkey in before.foreign_keys if not _has(after.foreign_keys, fkey)]
     for key in dropped_keys:
         db.execute(f"DROP INDEX k{key.oid}")
     for fkey in dropped_fkeys:
         db.execute(f"DROP INDEX IF EXISTS f{fkey.oid}")
-    if text != _create_text(before, old):
+    if text != create_text(before, old):
         _replace_text(db, after.live, text)
     for key in after.keys:
         if not _has(before.keys, key) or _slots(before, key.columns) != _slots(after, key.columns):
@@ -108,7 +108,7 @@ def _retire(db: apsw.Connection, table: Table) -> None:
         db.execute(f"DROP INDEX IF EXISTS f{fkey.oid}")
 
 
-def _create_text(table: Table, model: Model) -> str:
+def create_text(table: Table, model: Model) -> str:
     """CREATE TABLE with every slot in its physical order and the constraints of today's columns."""
     today = {column.slot: column for column in table.columns}
     defaulted = {oid for f in table.foreign_keys if "SET DEFAULT" in (f.on_delete, f.on_update) for oid in f.columns}
