@@ -112,9 +112,12 @@ def _copy_catalogs(root: Root, entries: Iterable[CatalogEntry], part: Path) -> N
 
 def _copy_database(source: Path, target: Path) -> None:
     """Copy a database as of now; the copy is ours alone, so that it may lie where locks do not work."""
-    with closing(connect(source, read_only=True)) as reading, closing(_unlocked(target)) as writing:
-        with writing.backup("main", reading, "main") as copying:
-            copying.step(-1)
+    with (
+        closing(connect(source, read_only=True)) as reading,
+        closing(_unlocked(target)) as writing,
+        writing.backup("main", reading, "main") as copying,
+    ):
+        copying.step(-1)
 
 
 def _unlocked(path: Path) -> apsw.Connection:
