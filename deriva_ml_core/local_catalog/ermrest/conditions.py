@@ -26,6 +26,8 @@ from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotProvide
 
 SYMBOLS = {"=": "=", "lt": "<", "leq": "<=", "gt": ">", "geq": ">="}
 _REGEXPS = {"regexp", "ciregexp"}
+_ARGUMENTS = 500
+"""SQLite's functions take 1,000."""
 _WORDS: dict[str, Literal["AND", "OR"]] = {"any": "OR", "all": "AND"}
 
 
@@ -69,6 +71,8 @@ def _comparison(path: Path, comparison: Comparison, context: Instance) -> Fragme
         raise BadRequest("The wildcard * can only be searched with ::regexp:: and ::ciregexp::.")
     if comparison.operator == "ts":
         raise NotProvided("Text search (::ts::) is left out; use ::ciregexp::.")
+    if comparison.operator in _REGEXPS:
+        return _matches(columns, comparison)
     return combine("OR", [_tests(column, comparison) for column in columns])
 
 
@@ -86,18 +90,28 @@ def _tests(column: BoundColumn, comparison: Comparison) -> Fragment:
     if comparison.operator == "null":
         return Fragment(f"({column.sql} IS NULL)", (), uses)
     value = comparison.value
-    if comparison.operator in _REGEXPS:
-        texts = value.values if isinstance(value, ValueList) else (value or "",)
-        word = _WORDS[value.quantifier if isinstance(value, ValueList) else "any"]
-        sql = f"pg_match(?, {text_form(column.sql, form_of(column.column))})"
-        matchers = [Matcher(text, ignore_case=comparison.operator == "ciregexp") for text in dict.fromkeys(texts)]
-        tests = [Fragment(sql, (apsw.pyobject(matcher),), uses) for matcher in matchers]
-        return combine(word, tests)
     if not is_ordered(form_of(column.column)):
         raise Conflict(f"Column {column.column.name} has type json, which cannot be compared; use jsonb.")
     if isinstance(value, ValueList):
         return _list_test(column, comparison.operator, value, uses)
     return _test(column, comparison.operator, _literal(column.column, comparison.operator, value or ""), uses)
+
+
+def _matches(columns: Sequence[BoundColumn], comparison: Comparison) -> Fragment:
+    """A regular expression in any of some columns: one call a row, which also is null as OR would be."""
+    value = comparison.value
+    texts = value.values if isinstance(value, ValueList) else (value or "",)
+    word = _WORDS[value.quantifier if isinstance(value, ValueList) else "any"]
+    ignore_case = comparison.operator == "ciregexp"
+    uses = frozenset({columns[0].instance.number})
+    tests = []
+    for text in dict.fromkeys(texts):
+        matcher = Matcher(text, ignore_case=ignore_case)
+        groups = [columns[start : start + _ARGUMENTS] for start in range(0, len(columns), _ARGUMENTS)]
+        parts = [", ".join(text_form(c.sql, form_of(c.column)) for c in group) for group in groups]
+        calls = [Fragment(f"pg_match(?, {part})", (apsw.pyobject(matcher),), uses) for part in parts]
+        tests.append(combine("OR", calls))
+    return combine(word, tests)
 
 
 def _literal(column: Column, operator: str, text: str) -> Any:

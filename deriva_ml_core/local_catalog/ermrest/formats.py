@@ -31,7 +31,8 @@ _OBJECT_MEMBERS = 450
 """Members of one json_object(): SQLite's functions take 1,000 arguments."""
 _CHUNK_ROWS = 1000
 _SEPARATORS = bytes.maketrans(b"\xff\xfe", b",\n")
-_SPECIAL = re.compile(rb'[,"\r\n]|\xff\xff|\xfe\xfe|\xff\xfe|\xfe\xff|\A[\xfe\xff]|[\xfe\xff]\Z|\A\Z')
+_SPECIAL = (b",", b'"', b"\n", b"\r")
+_EMPTY = (b"\xff\xff", b"\xff\xfe", b"\xfe\xff", b"\xfe\xfe")
 _FIELD = re.compile(rb"[^\xff\xfe]+|(?<=[\xff\xfe])(?=[\xff\xfe])|\A(?=[\xff\xfe]|\Z)|(?<=[\xff\xfe])\Z")
 _QUOTED = re.compile(rb'[,"\r\n]')
 
@@ -158,9 +159,14 @@ def header(names: Sequence[str]) -> bytes:
 def _csv_text(rows: list[bytes]) -> bytes:
     """Rows of fields as CSV. Most have nothing to quote, and then only separators are exchanged."""
     text = ROW.join(rows)
-    if _SPECIAL.search(text):
+    if any(mark in text for mark in _SPECIAL) or _has_empty_field(text):
         text = _FIELD.sub(_quote, text)
     return text.translate(_SEPARATORS, b"\xfd") + b"\n"
+
+
+def _has_empty_field(text: bytes) -> bool:
+    """Whether some field is the empty string, which is not null."""
+    return not text or text[0] >= 0xFE or text[-1] >= 0xFE or any(pair in text for pair in _EMPTY)
 
 
 def _quote(found: re.Match[bytes]) -> bytes:

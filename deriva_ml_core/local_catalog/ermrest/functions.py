@@ -25,9 +25,15 @@ def install(db: apsw.Connection) -> None:
         db.create_scalar_function(function.__name__, function, arguments, deterministic=True)
 
 
-def pg_match(matcher: Matcher, text: Any) -> bool | None:
-    """Whether a regular expression has a match in a value's text form."""
-    return matcher(None if text is None else str(text))
+def pg_match(matcher: Matcher, *texts: Any) -> bool | None:
+    """Whether a regular expression has a match in some value's text form; null if it has none and a value is null."""
+    unknown = False
+    for text in texts:
+        if text is None:
+            unknown = True
+        elif matcher(text if type(text) is str else str(text)):
+            return True
+    return None if unknown else False
 
 
 def pg_float8(number: float | str | None) -> str | None:
@@ -159,7 +165,7 @@ def pg_seconds(stored: str | None) -> float | None:
 
 
 _FUNCTIONS: list[tuple[Any, int]] = [
-    (pg_match, 2),
+    (pg_match, -1),
     (pg_float8, 1),
     (pg_float4, 1),
     (pg_numeric_avg, 2),
