@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from .database import connect
+from .ermrest.soundness import defects
 from .hatrac import metadata
 from .hatrac.store import ContentStore, hash_file
 from .root import Root
@@ -54,9 +55,11 @@ def check(root: Root) -> Report:
     for entry in entries:
         where = f"catalog {entry.id}"
         database = root.catalog_folder(entry) / "catalog.db"
-        findings += (
-            _check_database(database, where) if database.exists() else [Finding(where, f"{database} is missing")]
-        )
+        if not database.exists():
+            findings.append(Finding(where, f"{database} is missing"))
+            continue
+        broken = list(_check_database(database, where))
+        findings += broken or [Finding(where, defect) for defect in defects(database, read_only=True)]
     objects, wrong = _check_objects(root)
     return Report(len(entries), objects, findings + wrong)
 

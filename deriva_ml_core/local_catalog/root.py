@@ -45,6 +45,7 @@ class Root:
         self.read_only = _prepare(self.path, create=create)
         self._lock = None if self.read_only else HostLock(self.path / "host.lock")
         self._process = os.getpid()
+        self._closing: list[Callable[[], None]] = []
         try:
             self.registry = Registry(self.path / "registry.db", read_only=self.read_only)
         except apsw.Error as err:
@@ -110,8 +111,14 @@ class Root:
         entry = self.registry.delete_catalog(identity)
         shutil.rmtree(self.catalog_folder(entry), ignore_errors=True)
 
+    def on_close(self, act: Callable[[], None]) -> None:
+        """Have something done when the root is closed, such as closing files in it."""
+        self._closing.append(act)
+
     def close(self) -> None:
-        """Close the registry and give the host lock back."""
+        """Close what was opened in it and the registry, and give the host lock back."""
+        while self._closing:
+            self._closing.pop()()
         self.registry.close()
         self._release()
 

@@ -77,6 +77,7 @@ class ErmrestService:
         self._open: dict[int, Catalog] = {}
         self._known: set[tuple[int, str | None]] = set()
         self._lock = Lock()
+        root.on_close(self.close)
 
     def handle(self, request: Request) -> Response:
         """
