@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -33,8 +34,10 @@ def call_run_model(composed: DictConfig) -> None:
 
     with hydra_errors(""):
         _require_values(composed)
-        OmegaConf.resolve(composed)
-    _Call(_marking(run_model))(composed)
+        # Only a copy, to find a wrong interpolation before anything is built: resolving turns an escaped `\${x}` into
+        # one that would be resolved again. The values themselves are resolved as they are read.
+        OmegaConf.resolve(copy.deepcopy(composed))
+    _Call(_marking(run_model), resolve_pre_call=False)(composed)
 
 
 def _require_values(composed: DictConfig) -> None:
