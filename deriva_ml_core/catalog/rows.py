@@ -186,8 +186,8 @@ def stream(session: CatalogSession, path: str) -> Iterator[Row]:
         if rest.strip():
             yield json.loads(rest)
     finally:
-        # Read to the end, the connection serves again; left early, it is closed.
-        answer.drain_conn() if answer.closed else answer.close()
+        # Read to the end, the connection has gone back and serves again; left early, it is closed here.
+        answer.close()
         answer.release_conn()
 
 
