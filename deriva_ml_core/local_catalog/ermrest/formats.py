@@ -32,9 +32,8 @@ _OBJECT_MEMBERS = 450
 _CHUNK_ROWS = 1000
 _SEPARATORS = bytes.maketrans(b"\xff\xfe", b",\n")
 _SPECIAL = (b",", b'"', b"\n", b"\r")
-_EMPTY = (b"\xff\xff", b"\xff\xfe", b"\xfe\xff", b"\xfe\xfe")
-_FIELD = re.compile(rb"[^\xff\xfe]+|(?<=[\xff\xfe])(?=[\xff\xfe])|\A(?=[\xff\xfe]|\Z)|(?<=[\xff\xfe])\Z")
-_QUOTED = re.compile(rb'[,"\r\n]')
+_TO_QUOTE = re.compile(rb'(?<![^\xff\xfe])[^\xff\xfe,"\r\n]*+[,"\r\n][^\xff\xfe]*+')
+"""A whole field with a special character. It starts behind a separator, so that the search is linear."""
 
 
 def choose_format(parameters: Parameters, accept: str, default: Format = JSON) -> Format:
@@ -159,18 +158,6 @@ def header(names: Sequence[str]) -> bytes:
 def _csv_text(rows: list[bytes]) -> bytes:
     """Rows of fields as CSV. Most have nothing to quote, and then only separators are exchanged."""
     text = ROW.join(rows)
-    if any(mark in text for mark in _SPECIAL) or _has_empty_field(text):
-        text = _FIELD.sub(_quote, text)
-    return text.translate(_SEPARATORS, b"\xfd") + b"\n"
-
-
-def _has_empty_field(text: bytes) -> bool:
-    """Whether some field is the empty string, which is not null."""
-    return not text or text[0] >= 0xFE or text[-1] >= 0xFE or any(pair in text for pair in _EMPTY)
-
-
-def _quote(found: re.Match[bytes]) -> bytes:
-    field = found[0]
-    if field and not _QUOTED.search(field):
-        return field
-    return b'"' + field.replace(b'"', b'""') + b'"'
+    if any(mark in text for mark in _SPECIAL):
+        text = _TO_QUOTE.sub(lambda field: b'"' + field[0].replace(b'"', b'""') + b'"', text)
+    return text.translate(_SEPARATORS, b"\xfd").replace(b"\xfc", b'""') + b"\n"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import apsw
 
+from deriva_ml_core.local_catalog.ermrest.formats import Format, encode
 from deriva_ml_core.local_catalog.ermrest.sql import Statement
 from deriva_ml_core.local_catalog.errors import BadRequest
 
@@ -15,15 +15,15 @@ _TOO_COMPLEX = ("too many", "too large", "too long", "too deep", "at most", "ove
 """Words by which SQLite says that a statement exceeds one of its limits."""
 
 
-def run(db: apsw.Connection, statement: Statement) -> Iterator[Any]:
+def stream(db: apsw.Connection, statement: Statement, names: Sequence[str], chosen: Format) -> Iterator[bytes]:
     """
-    The rows of a statement.
+    The chunks of a body made from a rendering statement (formats.render_sql); at least one.
 
     Raises:
-        BadRequest: it exceeds one of SQLite's limits.
+        BadRequest: the statement exceeds one of SQLite's limits.
     """
     with limits_are_refusals():
-        yield from db.execute(statement.sql, statement.parameters)
+        yield from encode(db.execute(statement.sql, statement.parameters), names, chosen)
 
 
 @contextmanager

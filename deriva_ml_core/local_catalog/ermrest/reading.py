@@ -9,7 +9,7 @@ from typing import Any
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
-from deriva_ml_core.local_catalog.ermrest.formats import choose_format, disposition, encode, render_sql
+from deriva_ml_core.local_catalog.ermrest.formats import choose_format, disposition, render_sql
 from deriva_ml_core.local_catalog.ermrest.model import Column, Model, Table
 from deriva_ml_core.local_catalog.ermrest.paging import page_sql, parse_limit
 from deriva_ml_core.local_catalog.ermrest.paths import Path, bind_path
@@ -21,7 +21,7 @@ from deriva_ml_core.local_catalog.ermrest.projections import (
     entity_outputs,
     group_outputs,
 )
-from deriva_ml_core.local_catalog.ermrest.queries import run
+from deriva_ml_core.local_catalog.ermrest.queries import stream
 from deriva_ml_core.local_catalog.ermrest.sql import rows_sql
 from deriva_ml_core.local_catalog.ermrest.sqlforms import is_ordered
 from deriva_ml_core.local_catalog.ermrest.storage import View
@@ -58,7 +58,7 @@ def get(  # noqa: PLR0917 - the parts of a request, in the order of a request li
     chosen = choose_format(parameters, accept)
     arrays_as_json = parameters.get("arrays", ((),))[-1] == ("json",)
     statement = render_sql(page, outputs, chosen, arrays_as_json=arrays_as_json)
-    body = encode(run(view.db, statement), [output.name for output in outputs], chosen)
+    body = stream(view.db, statement, [output.name for output in outputs], chosen)
     return Answer(200, chosen, disposition(parameters, chosen), started(body))
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from deriva_ml_core.local_catalog.ermrest.model import Column
 from deriva_ml_core.local_catalog.ermrest.types import kind_of
 
-FIELD, ROW, NULL = "CAST(x'FF' AS TEXT)", b"\xfe", "CAST(x'FD' AS TEXT)"
+FIELD, ROW, NULL, EMPTY = "CAST(x'FF' AS TEXT)", b"\xfe", "CAST(x'FD' AS TEXT)", "CAST(x'FC' AS TEXT)"
 """
-What separates fields and rows and stands for null in CSV until formats.py quotes and replaces it: bytes that no UTF-8
-text contains, so that neither SQLite nor Python must look at the values first.
+What separates fields and rows and stands for null and for the empty string in CSV until formats.py quotes and replaces
+it: bytes that no UTF-8 text contains, so that neither SQLite nor Python must look at the values first.
 """
 
 
@@ -64,7 +64,7 @@ _JSON = _DOCUMENTS | {
     ),
 }
 _TEXT = {"boolean": _BOOLEAN % ("true", "false"), "float8": _FLOAT8_TEXT, "float4": "pg_float4({x})"}
-_CSV = _TEXT | {"boolean": _BOOLEAN % ("t", "f")}
+_CSV = _TEXT | {"boolean": _BOOLEAN % ("t", "f"), "text": f"iif({{x}} = '', {EMPTY}, {{x}})"}
 _ORDER = {
     "jsonb": "pg_jsonb_order({x})",
     "interval": "pg_interval_order({x})",
@@ -84,7 +84,7 @@ def text_form(sql: str, form: Form) -> str:
 
 
 def csv_form(sql: str, form: Form, *, arrays_as_json: bool = False) -> str:
-    """The text form as COPY writes it: as `text_form`, but booleans are `t` and `f`."""
+    """The text form as COPY writes it: as `text_form`, but booleans are `t` and `f`, and EMPTY is marked."""
     if form.array:
         return sql if arrays_as_json else text_form(sql, form)
     return _CSV.get(form.name, "{x}").format(x=sql)
