@@ -128,7 +128,8 @@ class _Upload:
                 again.append((outcome.job, outcome.error))
             elif outcome.error is not None:
                 self._failed(outcome.job, outcome.error)
-        return again + self._record(sent)
+        order = {file.path: place for place, file in enumerate(files)}  # RIDs go up in the order of registration
+        return again + self._record(sorted(sent, key=lambda one: order[one.file.path]))
 
     # --- objects ------------------------------------------------------------------------------------------------
 

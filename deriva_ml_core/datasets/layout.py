@@ -104,12 +104,13 @@ def read_info(folder: Path) -> dict[str, str]:
 
 def _fetch_lines(folder: Path) -> Iterator[tuple[str, str, str]]:
     file = folder / FETCH
-    if not file.exists():
-        return
-    data = file.read_bytes()
+    data = file.read_bytes() if file.exists() else b""
+    promised = (folder / TAG_MANIFEST).read_text(encoding="utf-8").splitlines()
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if f"{digest}  {FETCH}" not in (folder / TAG_MANIFEST).read_text(encoding="utf-8").splitlines():
+    if data and f"{digest}  {FETCH}" not in promised:
         raise ChecksumMismatch(f"{file} was changed")
+    if not data and any(line.endswith(f"  {FETCH}") for line in promised):
+        raise ChecksumMismatch(f"{file} is gone")
     for line in data.decode().splitlines():
         url, size, path = line.split("\t", 2)
         yield url, size, path

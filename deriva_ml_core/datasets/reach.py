@@ -110,7 +110,7 @@ def element_types(model: CatalogModel) -> dict[TableId, ElementType]:
     """
     The tables whose rows can be members of a dataset, Dataset itself (nesting) among them.
 
-    They are those that an association links with Dataset, and that are not about datasets: terms and executions.
+    They are those that an association links with Dataset, and that are not about datasets (terms, executions); by name.
     """
     dataset = model.ml_table(DATASET)
     found: dict[TableId, ElementType] = {}
@@ -123,7 +123,7 @@ def element_types(model: CatalogModel) -> dict[TableId, ElementType]:
         usual = link.table.name == f"Dataset_{other.name}"
         if table_id(other) not in found or usual:
             found[table_id(other)] = ElementType(other, link.table, link.near_column, link.far_column)
-    return found
+    return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][0])))
 
 
 def dataset_paths(model: CatalogModel) -> dict[TableId, TablePath]:
