@@ -140,7 +140,7 @@ class _Run:
         execution = self._ml.create_execution(self._configuration, code=code, hydra=self._job, reporter=self._reporter)
         report: UploadReport | None = None
         try:
-            with execution:
+            with execution.execute(upload_follows=True):
                 self._reporter.say(f"Running {_name(self._model)}")
                 _call(self._model, self._ml, execution)
             with self._reporter.transfer("outputs") as progress:
@@ -228,12 +228,14 @@ def _plan(execution: Execution, model: Any, code: CodeReference) -> Iterator[str
 
 def _call_text(model: Any) -> str:
     """The call of a model as a person would write it."""
+    positional: tuple[Any, ...] = ()
     bound: dict[str, Any] = {}
     inner = model
     while isinstance(inner, functools.partial):
-        bound = {**inner.keywords, **bound}
+        positional, bound = (*inner.args, *positional), {**inner.keywords, **bound}
         inner = inner.func
-    arguments = [f"{name}={value!r}" for name, value in bound.items() if name not in INJECTED]
+    named = (f"{name}={value!r}" for name, value in bound.items() if name not in INJECTED)
+    arguments = [*(repr(value) for value in positional), *named]
     return f"{_name(model)}({', '.join([*arguments, *(f'{name}=…' for name in INJECTED)])})"
 
 

@@ -50,16 +50,20 @@ def commit(
     """
     Upload what is staged: Pending_Upload, then Uploaded. Nothing staged since the last time: nothing happens.
 
+    Of an execution that failed or was aborted before its model came to its end, the status stays what it is.
+
     Raises:
         DerivaMLUploadError: files are not in the catalog. Where it answers, the execution is Failed with the reason;
             where it doesn't, it stays Pending_Upload. Either way a later commit finishes it.
         InvalidTransitionError: the execution's outputs can't be uploaded (any more).
     """
     recorder = opened.recorder
+    if not model_finished(recorder.journal.entry):
+        return _upload_leftovers(session, opened, progress, manner)
     if recorder.status is Status.uploaded and not opened.staging.pending():
         return UploadReport(execution_rids=[recorder.journal.entry.rid])
     if recorder.status is not Status.pending_upload:
-        recorder.change(Status.pending_upload, **_marked(recorder.journal.entry))
+        recorder.change(Status.pending_upload, mark=["uploads"])
     started = time.monotonic()
     try:
         _stage_times(opened)
@@ -70,13 +74,25 @@ def commit(
         raise
     recorder.measured("upload", time.monotonic() - started)
     entry = recorder.journal.entry
-    recorder.change(Status.uploaded, outputs=_named(entry.outputs, report), pending=entry.pending - {"uploads"})
+    recorder.change(Status.uploaded, unmark=["uploads"], outputs=_named(entry.outputs, report))
     return report
 
 
-def _marked(entry: JournalEntry) -> dict[str, Any]:
-    """Until all is over, the journal says that outputs wait."""
-    return {"pending": entry.pending | {"uploads"}}
+def model_finished(entry: JournalEntry) -> bool:
+    """Whether the model came to its end: what failed or was stopped before that is never Uploaded."""
+    well = (Status.stopped, Status.pending_upload, Status.uploaded)
+    return any(change.status in well for change in entry.changes)
+
+
+def _upload_leftovers(
+    session: CatalogSession, opened: Opened, progress: ProgressCallback | None, manner: Manner
+) -> UploadReport:
+    """What a run left that did not come to its end: its outputs are worth having, its status stays what it is."""
+    report = _upload(session, opened, progress, manner)
+    report.raise_for_failures()
+    journal = opened.recorder.journal
+    journal.update(outputs=_named(journal.entry.outputs, report), pending=journal.entry.pending - {"uploads"})
+    return report
 
 
 def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback | None, manner: Manner) -> UploadReport:

@@ -72,6 +72,7 @@ class Execution:
         self._heart: Heart | None = None
         self._started: float | None = None
         self._process = os.getpid()
+        self._upload_follows = False
         self.uploaded_assets: dict[str, list[AssetFilePath]] = {}
         self._opened = self._open(configuration, workflow, reload, dry_run, request)
 
@@ -235,8 +236,15 @@ class Execution:
     def status(self, value: Status | str) -> None:
         self.update_status(value)
 
-    def execute(self) -> Self:
-        """For `with execution.execute() as e:`; the execution itself."""
+    def execute(self, *, upload_follows: bool = False) -> Self:
+        """
+        For `with execution.execute() as e:`; the execution itself.
+
+        Args:
+            upload_follows: its outputs are committed at once after the block, so that the catalog need not hear of
+                the moment in between.
+        """
+        self._upload_follows = upload_follows
         return self
 
     def __enter__(self) -> Self:
@@ -272,7 +280,7 @@ class Execution:
         """
         self._stop_heart()
         self._measure()
-        self._opened.recorder.change(Status.stopped, stop_time=now())
+        self._opened.recorder.change(Status.stopped, stop_time=now(), tell=not self._upload_follows)
 
     def update_status(self, target: Status | str, message: str | None = None, *, error: str | None = None) -> None:
         """

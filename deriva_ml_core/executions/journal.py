@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,10 +185,19 @@ class Journal:
             self._entry = replace(self._entry, **facts)
             return self._write(durable=True)
 
-    def change_status(self, status: Status, detail: str | None = None, **facts: Any) -> JournalEntry:
-        """Keep a change of status, durably, before anybody else is told."""
+    def change_status(
+        self,
+        status: Status,
+        detail: str | None = None,
+        *,
+        mark: Iterable[str] = (),
+        unmark: Iterable[str] = (),
+        **facts: Any,
+    ) -> JournalEntry:
+        """Keep a change of status, durably, before anybody else is told; `mark` and `unmark` change what is pending."""
         with self._lock:
-            self._entry = replace(self._entry.changed_to(status, detail), **facts)
+            entry = replace(self._entry.changed_to(status, detail), **facts)
+            self._entry = replace(entry, pending=(entry.pending | set(mark)) - set(unmark))
             return self._write(durable=True)
 
     def told(self, *what: str) -> JournalEntry:

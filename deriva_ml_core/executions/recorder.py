@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
@@ -40,17 +41,31 @@ class StatusRecorder:
         """The present status."""
         return self.journal.entry.status
 
-    def change(self, target: Status, detail: str | None = None, **facts: Any) -> None:
+    def change(
+        self,
+        target: Status,
+        detail: str | None = None,
+        *,
+        mark: Iterable[str] = (),
+        unmark: Iterable[str] = (),
+        tell: bool = True,
+        **facts: Any,
+    ) -> None:
         """
         Move to another status and keep other facts of the journal with it.
+
+        Args:
+            mark, unmark: what the catalog has not been told from now on, and what it has.
+            tell: False where another change follows at once: the catalog hears of both together.
 
         Raises:
             InvalidTransitionError: it does not follow the present one; nothing has changed.
         """
         check_transition(self.journal.entry.rid, self.status, target)
-        self.journal.change_status(target, detail, **facts)
+        self.journal.change_status(target, detail, mark=mark, unmark=unmark, **facts)
         log.info("execution %s: %s", self.journal.entry.rid, target.value)
-        self.flush()
+        if tell:
+            self.flush()
 
     def note(self, detail: str | None) -> None:
         """Another word on the present status: what a model is doing, say."""

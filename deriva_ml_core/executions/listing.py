@@ -1,0 +1,185 @@
+"""Executions as documents for people and scripts: `deriva-ml-executions list` and `show`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.catalog import objects, rows
+from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions import nesting
+from deriva_ml_core.executions.assets_of import LinkedAsset, linked_assets
+from deriva_ml_core.executions.committing import TIMES_FILE
+from deriva_ml_core.executions.journal import JournalEntry, executions_folder, read_entry
+from deriva_ml_core.executions.record import ExecutionRecord, find_executions, lookup_execution
+from deriva_ml_core.schema.terms import UNKNOWN_EXECUTION_DESCRIPTION
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+
+Document = dict[str, Any]
+
+
+def list_documents(
+    session: CatalogSession,
+    *,
+    status: str | None = None,
+    workflow_type: str | None = None,
+    workflow: str | None = None,
+    limit: int | None = None,
+) -> list[Document]:
+    """The newest executions first; three requests. The sentinel that stands for unknown runs is none of them."""
+    most = None if limit is None else limit + 1
+    wanted = find_executions(session, status=status, workflow_type=workflow_type, workflow=workflow, limit=most)
+    runs = (record for record in wanted if record.description != UNKNOWN_EXECUTION_DESCRIPTION)
+    found = list(runs)[:limit]
+    names = _workflow_rows(session, {record.workflow_rid for record in found if record.workflow_rid})
+    return [_summary(record, names) for record in found]
+
+
+def show_document(session: CatalogSession, working_dir: Path, rid: str) -> Document:
+    """
+    All that is known of one execution: its row, its journal where this working folder has one, and what hangs on it.
+
+    Raises:
+        DerivaMLExecutionNotFound: there is none of this RID.
+    """
+    record = lookup_execution(session, rid)
+    rid = record.execution_rid
+    assets = linked_assets(session, rid)
+    folder = executions_folder(working_dir) / rid
+    entry = read_entry(folder)
+    workflows = _workflow_rows(session, [record.workflow_rid] if record.workflow_rid else [])
+    return {
+        **_summary(record, workflows),
+        "description": record.description,
+        "url": session.record_url(rid),
+        "workflow": _workflow(session, record, workflows),
+        **(_times(entry) if not entry.damaged else _recorded_times(session, assets)),
+        "inputs": {"datasets": _datasets(session, rid), "assets": _assets(assets, "Input")},
+        "outputs": _assets(assets, "Output"),
+        "parents": _relatives(session, rid, "parents"),
+        "children": _relatives(session, rid, "children"),
+        "folder": str(folder) if folder.is_dir() else None,
+        "not_in_catalog": sorted(entry.pending),
+    }
+
+
+def _summary(record: ExecutionRecord, workflows: Mapping[str, Mapping[str, Any]]) -> Document:
+    description = (record.description or "").strip().splitlines()
+    return {
+        "rid": record.execution_rid,
+        "status": record.status.value,
+        "status_detail": record.status_detail,
+        "description": description[0] if description else "",
+        "workflow": workflows.get(record.workflow_rid or "", {}).get("Name"),
+        "created": record.created,
+        "durations": record.durations,
+    }
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _workflow_rows(session: CatalogSession, rids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    wanted = list(rids)
+    return rows.select_by_rids(session, session.model.ml_table("Workflow"), wanted) if wanted else {}
+
+
+def _workflow(
+    session: CatalogSession, record: ExecutionRecord, workflows: Mapping[str, Mapping[str, Any]]
+) -> Document | None:
+    row = workflows.get(record.workflow_rid or "")
+    if row is None:
+        return None
+    links = rows.select(session, session.model.ml_table("Workflow_Workflow_Type"), {"Workflow": row["RID"]})
+    types = sorted(link["Workflow_Type"] for link in links)
+    named = {name.lower(): row.get(name) for name in ("Name", "URL", "Checksum", "Version")}
+    return {"rid": row["RID"], "types": types, **named}
+
+
+def _datasets(session: CatalogSession, rid: str) -> list[Document]:
+    links = list(rows.select(session, session.model.ml_table("Dataset_Execution"), {"Execution": rid}))
+    wanted = [link["Dataset_Version"] for link in links if link.get("Dataset_Version")]
+    table = session.model.ml_table("Dataset_Version")
+    versions = rows.select_by_rids(session, table, wanted) if wanted else {}
+    return [
+        {"rid": link["Dataset"], "version": versions.get(link.get("Dataset_Version") or "", {}).get("Version")}
+        for link in sorted(links, key=lambda link: str(link["Dataset"]))
+    ]
+
+
+def _assets(linked: Iterable[LinkedAsset], role: str) -> list[Document]:
+    return [
+        {
+            "rid": asset.rid,
+            "table": f"{asset.schema}/{asset.table}",
+            "file": asset.row.get("Filename"),
+            "bytes": asset.row.get("Length"),
+            "md5": asset.row.get("MD5"),
+            "url": asset.row.get("URL"),
+        }
+        for asset in (one.asset for one in linked if one.role == role)
+    ]
+
+
+def _relatives(session: CatalogSession, rid: str, direction: nesting.Direction) -> list[Document]:
+    links = nesting.neighbours(session, [rid], direction)
+    far = [link.child if direction == "children" else link.parent for link in links]
+    known = rows.select_by_rids(session, session.model.ml_table("Execution"), far) if far else {}
+    records = {one: ExecutionRecord.from_row(session, row) for one, row in known.items()}
+    return [
+        {"rid": one, "sequence": link.sequence, "status": records[one].status.value}
+        for one, link in zip(far, links, strict=True)
+        if one in records
+    ]
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+
+
+def _times(entry: JournalEntry) -> Document:
+    """From the journal."""
+    owner = entry.owner
+    return {
+        "start_time": _text(entry.start_time),
+        "stop_time": _text(entry.stop_time),
+        "host": owner.host if owner else None,
+        "slurm_job_id": owner.slurm_job_id if owner else None,
+    }
+
+
+def _recorded_times(session: CatalogSession, linked: Iterable[LinkedAsset]) -> Document:
+    """From the metadata file that the run has left in the catalog; empty where it has left none."""
+    document: Mapping[str, Any] = {}
+    for one in linked:
+        if one.asset.row.get("Filename") == TIMES_FILE and one.role == "Output":
+            document = _read_times(session, one)
+    owner = document.get("owner") or {}
+    slurm = owner.get("slurm") or {}
+    return {
+        "start_time": document.get("start_time"),
+        "stop_time": document.get("stop_time"),
+        "host": owner.get("host"),
+        "slurm_job_id": slurm.get("job_id"),
+    }
+
+
+def _read_times(session: CatalogSession, linked: LinkedAsset) -> Mapping[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = objects.get_file(
+                session, str(linked.asset.row["URL"]), Path(folder, TIMES_FILE), md5=linked.asset.md5
+            )
+            document = json.loads(path.read_text())
+        except (DerivaMLException, OSError, ValueError):  # the rest of the record is worth showing without it
+            return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _text(time: datetime | None) -> str | None:
+    return time.isoformat(timespec="seconds") if time else None
