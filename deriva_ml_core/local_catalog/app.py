@@ -127,13 +127,14 @@ _HTML = (
     "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><pre>{text}</pre></body></html>\n"
 )
 _FULL = {28, 122, 27}  # ENOSPC, EDQUOT, EFBIG
+_CANNOT_WRITE = {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_TRUNCATE, apsw.SQLITE_IOERR_SHMSIZE}
 _READ_ONLY = {30, 13, 1}  # EROFS, EACCES, EPERM
 
 
 def _storage_refusal(err: apsw.Error | OSError) -> Refusal:
     """What a failing disk or a locked database means to the caller."""
     number = getattr(err, "errno", None)
-    if isinstance(err, apsw.FullError) or number in _FULL:
+    if isinstance(err, apsw.FullError) or number in _FULL or getattr(err, "extendedresult", 0) in _CANNOT_WRITE:
         return StorageFull("Make room on the disk of the root folder.")
     if isinstance(err, apsw.ReadOnlyError | apsw.PermissionsError) or number in _READ_ONLY:
         return Forbidden("The root folder is read-only.")

@@ -122,14 +122,20 @@ class Root:
         self.registry.close()
         self._release()
 
+    def abandon(self) -> None:
+        """In a forked child: leave everything to the parent, which goes on using it."""
+        if self._lock is not None:
+            self._lock.abandon()
+            self._lock = None
+
     def _release(self) -> None:
         if self._lock is None:
             return
         if self._process == os.getpid():
             self._lock.release()
+            self._lock = None
         else:
-            self._lock.abandon()
-        self._lock = None
+            self.abandon()
 
     def __enter__(self) -> "Root":
         return self

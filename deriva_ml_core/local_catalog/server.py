@@ -105,6 +105,9 @@ class LocalServer:
         self.stop()
 
 
+_abandoned: list["_Running"] = []  # never collected: closing an inherited SQLite connection could harm the parent
+
+
 class _Running:
     """A server that listens, in daemon threads."""
 
@@ -144,7 +147,8 @@ class _Running:
         atexit.unregister(self.stop)
         if self._server.socket:
             self._server.socket.close()
-        self._root.close()
+        self._root.abandon()
+        _abandoned.append(self)
 
 
 class _Server(wsgi.Server):

@@ -1,0 +1,218 @@
+"""The root folder: one host, a local disk, clear words when it cannot be used."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from deriva_ml_core.local_catalog import LocalServer, RootError
+from deriva_ml_core.local_catalog.checking import check
+from deriva_ml_core.local_catalog.mounts import network_type
+from deriva_ml_core.local_catalog.root import Root
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+40 22 0:35 / /home rw,relatime shared:20 - nfs4 server:/export/home rw
+41 40 0:36 / /home/ann/scratch rw,relatime - xfs /dev/vdb rw
+42 22 0:37 / /mnt/with\\040blank rw,relatime - fuse.sshfs ann@host: rw
+43 22 0:38 / /mnt/fuse rw,relatime - fuse.bindfs /x rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/srv/root", None),
+        ("/home/ann/root", "nfs4"),
+        ("/home/ann/scratch/root", None),
+        ("/homely", None),
+        ("/mnt/with blank/root", "fuse.sshfs"),
+        ("/mnt/fuse/root", None),
+    ],
+)
+def test_a_network_file_system_is_known_by_its_mount(folder, kind):
+    """The mount that lies nearest above a folder tells what it is on."""
+    assert network_type(Path(folder), MOUNTS) == kind
+
+
+def test_a_root_on_a_network_file_system_is_refused(tmp_path, monkeypatch):
+    """SQLite's WAL does not work there; the message says what does."""
+    monkeypatch.setattr(
+        "deriva_ml_core.local_catalog.root.network_type", lambda path: network_type(Path("/home/x"), MOUNTS)
+    )
+
+    with pytest.raises(RootError, match=r"network file system \(nfs4\).*deriva-ml-catalog serve"):
+        Root(tmp_path)
+
+
+def test_a_root_that_another_host_has_open_is_refused(tmp_path):
+    """host.lock names who has it; only that host may go on."""
+    elsewhere = {"host": "elsewhere", "boot": "another boot", "machine": "another machine"}
+    (tmp_path / "host.lock").write_text(json.dumps(elsewhere))
+
+    with pytest.raises(RootError, match=r"open on host elsewhere.*deriva-ml-catalog serve"):
+        Root(tmp_path)
+
+
+def test_a_lock_left_by_a_crash_of_this_host_does_not_block(tmp_path):
+    """After a crash and a restart the boot differs, the machine does not."""
+    root = Root(tmp_path)
+    left = (tmp_path / "host.lock").read_text()
+    root.close()
+    (tmp_path / "host.lock").write_text(json.dumps({**json.loads(left), "boot": "the one before"}))
+
+    Root(tmp_path).close()
+
+    assert (tmp_path / "host.lock").read_text() == ""
+
+
+def test_the_last_to_leave_wipes_the_lock(tmp_path):
+    """While anybody of this host has the root open, host.lock says so."""
+    one, other = Root(tmp_path), Root(tmp_path)
+    one.close()
+    held = (tmp_path / "host.lock").read_text()
+    other.close()
+
+    assert json.loads(held)["host"]
+    assert (tmp_path / "host.lock").read_text() == ""
+
+
+def test_only_its_owner_may_look_into_a_root(tmp_path):
+    """Data of one user is not for the others of the host."""
+    with Root(tmp_path / "new"):
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_a_missing_root_is_not_made_by_who_only_reads(tmp_path):
+    """A wrong --root is told, not filled."""
+    with pytest.raises(RootError, match="no root folder"):
+        Root(tmp_path / "absent", create=False)
+
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_file_is_no_root(tmp_path):
+    """What is there is left alone."""
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(RootError, match="not a folder"):
+        Root(tmp_path / "file")
+
+
+def _put(server: LocalServer, path: str, data: bytes) -> requests.Response:
+    headers = {"Authorization": f"Bearer {server.token}"}
+    return requests.put(server.url + path, headers=headers, data=data, timeout=60)
+
+
+def _get(server: LocalServer, path: str) -> requests.Response:
+    return requests.get(server.url + path, headers={"Authorization": f"Bearer {server.token}"}, timeout=60)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from deriva_ml_core.local_catalog import LocalServer
+import requests
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with LocalServer(sys.argv[1]) as server, requests.Session() as session:
+    session.headers["Authorization"] = f"Bearer {server.token}"
+    assert session.put(server.url + "/hatrac/before", data=b"x" * 1000).status_code == 201
+    catalog = session.post(server.url + "/ermrest/catalog").json()["id"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    large = session.put(server.url + "/hatrac/large", data=b"x" * 1_000_000)
+    print(large.status_code, large.text.replace(chr(10), " "))
+    name = "n" * 60
+    for number in range(2000):
+        answer = session.post(server.url + f"/ermrest/catalog/{catalog}/schema/{name}{number}")
+        if answer.status_code != 201:
+            break
+    print(answer.status_code, answer.text.replace(chr(10), " "))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert session.get(server.url + "/hatrac/before").content == b"x" * 1000
+    print(session.put(server.url + "/hatrac/large", data=b"x" * 1_000_000).status_code)
+    print(session.post(server.url + f"/ermrest/catalog/{catalog}/schema/after").status_code)
+"""
+
+
+def test_a_full_disk_is_told_and_leaves_a_good_catalog(tmp_path):
+    """A write that does not fit is refused in clear words; what was there stays; with room again all goes on."""
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    refused, schema, large, after = done.stdout.splitlines()
+    assert refused.startswith("507") and "disk is full" in refused
+    assert schema.startswith("507") and "disk is full" in schema
+    assert (large, after) == ("201", "201")
+    with Root(tmp_path) as root:
+        assert [str(finding) for finding in check(root).findings] == []
+
+
+def _small_disk(folder: Path) -> bool:
+    """Mount a file system of 2 MiB, where this machine lets us."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(folder)]
+    return os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_a_small_disk_that_fills_up(tmp_path):
+    """The same on a real file system that has no room, in process."""
+    disk = tmp_path / "disk"
+    if not _small_disk(disk):
+        pytest.skip("mounting a small disk needs root")
+    try:
+        with LocalServer(disk / "root") as server:
+            small = _put(server, "/hatrac/small", b"x" * 1000)
+            large = _put(server, "/hatrac/large", b"x" * 4_000_000)
+            again = _put(server, "/hatrac/again", b"y" * 1000)
+
+            assert (small.status_code, large.status_code, again.status_code) == (201, 507, 201)
+            assert _get(server, "/hatrac/small").content == b"x" * 1000
+        with Root(disk / "root") as root:
+            assert check(root).findings == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_read_only_root_is_read_and_refuses_writes(tmp_path):
+    """Reading works from a folder that cannot be written; a write is refused in clear words."""
+    path = tmp_path / "root"
+    with LocalServer(path) as server:
+        _put(server, "/hatrac/o", b"content")
+        headers = {"Authorization": f"Bearer {server.token}"}
+        catalog = requests.post(server.url + "/ermrest/catalog", headers=headers, timeout=30).json()["id"]
+    if not _read_only(path):
+        pytest.skip("a read-only folder needs either another user than root, or the right to mount")
+    try:
+        with LocalServer(path) as server:
+            read = _get(server, "/hatrac/o")
+            schema = _get(server, f"/ermrest/catalog/{catalog}/schema")
+            written = _put(server, "/hatrac/p", b"more")
+
+            assert (read.status_code, read.content) == (200, b"content")
+            assert schema.status_code == 200
+            assert (written.status_code, "read-only" in written.text) == (403, True)
+    finally:
+        _writable(path)
+
+
+def _read_only(path: Path) -> bool:
+    if os.geteuid() != 0:
+        for folder in (path, *(p for p in path.rglob("*") if p.is_dir())):
+            folder.chmod(0o500)
+        return True
+    bind = subprocess.run(["mount", "--bind", path, path], capture_output=True)
+    return bind.returncode == 0 and subprocess.run(["mount", "-o", "remount,ro,bind", path]).returncode == 0
+
+
+def _writable(path: Path) -> None:
+    if os.geteuid() == 0:
+        subprocess.run(["umount", str(path)], check=True)
+    else:
+        for folder in (path, *(p for p in path.rglob("*") if p.is_dir())):
+            folder.chmod(0o700)
