@@ -26,10 +26,14 @@ from deriva_ml_core.catalog.http import HttpClient, json_body
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, CatalogUnreachable, ChecksumMismatch, DerivaMLReadOnlyError
 
-# Called with the number of bytes that have moved since the last call.
+# Called with the number of bytes that have moved since the last call; negative where they must move again.
 Progress = Callable[[int], None]
 
 DEFAULT_CHUNK_BYTES = 25 * 2**20
+# Hatrac on S3 takes at most so many chunks of one object: a larger file gets larger chunks.
+MAX_CHUNKS = 10_000
+# From this size on, a question whether the content is there costs little beside sending it in vain.
+_ASK_FIRST_BYTES = 4 * 2**20
 _BLOCK_BYTES = 2**18
 _DOWNLOAD_ATTEMPTS = 5
 
@@ -60,8 +64,8 @@ def put_file(
     """
     Store a file as an object. A file whose content is there already is not sent again.
 
-    A small file is one request where the object is new, two where it is there. A file above `chunk_size` goes in
-    chunks, and goes on where it stopped when `resume_file` is kept between the calls.
+    A small file is one request where the object is new, two where it is there. A large one is asked for first. A file
+    above `chunk_size` goes in chunks, and goes on where it stopped when `resume_file` is kept between the calls.
 
     Args:
         hatrac_path: as `object_path` gives it; its folders are made.
@@ -80,9 +84,10 @@ def put_file(
         raise DerivaMLReadOnlyError("objects can't be stored through a snapshot; connect to the living catalog")
     md5 = md5 or file_md5(path)
     upload = _Upload(session.client, path, hatrac_path, md5, content_type, filename or path.name, progress)
-    if path.stat().st_size > chunk_size:
-        return upload.in_chunks(chunk_size, resume_file)
-    return upload.at_once()
+    size = path.stat().st_size
+    if size > chunk_size:
+        return upload.in_chunks(max(chunk_size, -(-size // MAX_CHUNKS)), resume_file)
+    return (upload.there() if size >= _ASK_FIRST_BYTES else None) or upload.at_once()
 
 
 def get_file(
@@ -137,7 +142,7 @@ class _Reader:
 
     def __init__(self, file: IO[bytes], progress: Progress | None) -> None:
         self._file, self._progress = file, progress
-        self._reported = 0
+        self.reported = 0
         self.hash = _md5()
 
     def read(self, size: int = -1) -> bytes:
@@ -145,9 +150,9 @@ class _Reader:
         block = self._file.read(max(size, _BLOCK_BYTES) if size >= 0 else size)
         self.hash.update(block)
         done = self._file.tell()
-        if self._progress and done > self._reported:
-            self._progress(done - self._reported)
-            self._reported = done
+        if self._progress and done > self.reported:
+            self._progress(done - self.reported)
+            self.reported = done
         return block
 
     def tell(self) -> int:
@@ -171,14 +176,16 @@ class _Upload:
     def at_once(self) -> str:
         """One PUT that only makes a new object; where there is one, its content decides."""
         answer = self._put({"If-None-Match": "*"})
-        if answer is None:
-            stored = self._stored_version()
-            if stored:
-                self._report(self.file.stat().st_size)
-                return stored
-            answer = self._put({})
+        answer = answer or self.there() or self._put({})
         assert answer is not None
         return answer
+
+    def there(self) -> str | None:
+        """The URL of the version that is there, if it has our content; nothing is left to send then."""
+        stored = self._stored_version()
+        if stored:
+            self._report(self.file.stat().st_size)
+        return stored
 
     def _put(self, precondition: dict[str, str]) -> str | None:
         """The new version's URL; None where the precondition fails."""
@@ -203,10 +210,13 @@ class _Upload:
                 if err.status == 400 and reader.hash.hexdigest() != self.md5:
                     raise ChecksumMismatch(f"{self.file} changed while it was being sent") from err
                 raise
-        return None if answer.status == 412 else _location(answer)
+        if answer.status == 412:
+            # These bytes went in vain; whoever draws a bar sees them go again, or be there.
+            self._report(-reader.reported)
+            return None
+        return _location(answer)
 
     def _stored_version(self) -> str | None:
-        """The URL of the version that is there, if it has our content."""
         answer = self.client.request("HEAD", self.target, accept=(404, 409))
         if answer.status != 200 or answer.headers.get("Content-MD5") != _base64(self.md5):
             return None
@@ -214,9 +224,8 @@ class _Upload:
 
     def in_chunks(self, chunk_size: int, resume_file: Path | None) -> str:
         """Create or go on with an upload job, send what is missing, finalize."""
-        stored = self._stored_version()
+        stored = self.there()
         if stored:
-            self._report(self.file.stat().st_size)
             _forget(resume_file)
             return stored
         job, done = self._job(chunk_size, resume_file)
@@ -238,7 +247,7 @@ class _Upload:
                 self.client.request("DELETE", job, accept=range(400, 600))
                 _forget(resume_file)
                 raise ChecksumMismatch(f"{self.file} changed while it was being sent") from err
-            if isinstance(err, CatalogUnreachable) and (stored := self._stored_version()):
+            if (err.status is None or err.status >= 500) and (stored := self._stored_version()):
                 _forget(resume_file)
                 return stored
             raise

@@ -75,6 +75,16 @@ def test_content_that_is_there_is_not_stored_twice(session, make_file, request):
     assert sent == 2
 
 
+def test_a_large_file_that_is_there_is_not_sent(session, make_file, request):
+    """From some megabytes on it is asked first: sending in vain would cost more than the question."""
+    path = make_file(b"l" * (5 * 2**20))
+    first = objects.put_file(session, path, unique_path(request))
+
+    again, sent = sent_during(session, lambda: objects.put_file(session, path, unique_path(request)))
+
+    assert (again, sent) == (first, 1)
+
+
 def test_other_content_under_the_same_name_is_a_new_version(session, make_file, tmp_path, request):
     """A name may be used again; each version stays what it was."""
     first = objects.put_file(session, make_file(b"one"), unique_path(request))
@@ -150,9 +160,12 @@ def test_progress_adds_up_to_the_size(session, make_file, tmp_path, request):
     """Whoever draws a bar gets each byte once, in both directions, chunked or not, stored already or not."""
     content = b"p" * 600_000
     path = make_file(content)
-    moved = {"small": [], "chunks": [], "again": [], "back": []}
+    moved = {"small": [], "there": [], "other": [], "chunks": [], "again": [], "back": []}
 
     url = objects.put_file(session, path, unique_path(request), progress=moved["small"].append)
+    objects.put_file(session, path, unique_path(request), progress=moved["there"].append)
+    path.write_bytes(b"q" * len(content))
+    objects.put_file(session, path, unique_path(request), progress=moved["other"].append)
     chunked = unique_path(request, "2")
     objects.put_file(session, path, chunked, chunk_size=100_000, progress=moved["chunks"].append)
     objects.put_file(session, path, chunked, chunk_size=100_000, progress=moved["again"].append)
