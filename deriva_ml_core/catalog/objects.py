@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,14 +115,11 @@ def get_file(
     """
     path = _own_path(session, url)
     dest.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=dest.parent, prefix=f".{dest.name[:100]}.", suffix=".part")
-    part = Path(name)
+    part = dest.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "w+b") as file:
+        # Not synced: whoever loses power loses bytes that the server still has, and a short file is seen by its length.
+        with part.open("x+b") as file:
             _Download(session.client, path, file, progress).run(md5, length)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())
         part.replace(dest)
     finally:
         part.unlink(missing_ok=True)
@@ -431,10 +428,3 @@ def _read_state(resume_file: Path | None) -> dict[str, Any] | None:
 def _forget(resume_file: Path | None) -> None:
     if resume_file is not None:
         resume_file.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """The process's umask, which Python can only read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
