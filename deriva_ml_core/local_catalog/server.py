@@ -157,6 +157,16 @@ class _Server(wsgi.Server):
     max_request_header_size = MAX_HEADER_BYTES
     version = "deriva-ml-catalog"
 
+    @staticmethod
+    def bind_socket(sock: socket.socket, address: Any) -> socket.socket:
+        """Bind, or close what cannot be bound: cheroot would leave that to the garbage collector."""
+        try:
+            sock.bind(address)
+        except BaseException:  # whatever went wrong, the socket is of no use
+            sock.close()
+            raise
+        return sock
+
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         log.log(level, "%s", msg, exc_info=traceback)
 
