@@ -30,6 +30,7 @@ MAX_BODY_BYTES = 4_000_000
 # Apache refuses request lines of more than 8,190 bytes (LimitRequestLine), nginx of more than 8,192.
 MAX_URL_BYTES = 6_000
 
+_LISTS = (list, tuple, set, frozenset)
 _RID = re.compile(r"[0-9A-Z]{1,4}(-[0-9A-Z]{4})*")
 
 
@@ -140,6 +141,8 @@ def delete_where(session: CatalogSession, table: TableName, filters: Mapping[str
     if not filters:
         raise ValueError("delete_where needs a filter")
     found = session.model.table(table)
+    if _matches_nothing(filters):
+        return False
     return session.delete(f"/entity/{found.url_name}/{filter_path(found, filters)}")
 
 
@@ -156,13 +159,16 @@ def select(
     Rows of a table, streamed: memory holds one block of the answer.
 
     Args:
-        filters: column to value; a list means any of its values, None means that there is none.
+        filters: column to value; a list means any of its values, None means that there is none. An empty list
+            matches nothing.
         columns: only these; all when empty.
-        sort: columns to sort by; "-RCT" for the newest first.
+        sort: columns to sort by, among those selected; "-RCT" for the newest first.
         limit: at most so many rows.
     """
     found = session.model.table(table)
     path = f"/entity/{found.url_name}"
+    if _matches_nothing(filters or {}):
+        return iter(())
     if filters:
         path += f"/{filter_path(found, filters)}"
     if columns:
@@ -173,6 +179,11 @@ def select(
     if limit is not None:
         path += f"?limit={int(limit)}"
     return stream(session, path)
+
+
+def _matches_nothing(filters: Mapping[str, Any]) -> bool:
+    """One of the lists is empty: ERMrest would take `any()` for a list of one empty text."""
+    return any(isinstance(value, _LISTS) and not value for value in filters.values())
 
 
 def stream(session: CatalogSession, path: str) -> Iterator[Row]:
@@ -265,8 +276,10 @@ def _filter(column: str, value: Any) -> str:
     name = quote(column, safe="")
     if value is None:
         return f"{name}::null::"
-    if isinstance(value, list | tuple | set | frozenset):
-        return f"{name}=any({','.join(_literal(member) for member in value)})"
+    if isinstance(value, _LISTS):
+        given = f"{name}=any({','.join(_literal(member) for member in value if member is not None)})"
+        # Null is no value that any() could find.
+        return f"({given};{name}::null::)" if None in value else given
     return f"{name}={_literal(value)}"
 
 

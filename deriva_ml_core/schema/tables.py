@@ -132,9 +132,12 @@ def create_tables(session: CatalogPort, schema: str, tables: Sequence[TableDef])
     for table in tables:
         if table.name in there[schema]["tables"]:
             raise DerivaMLTableTypeError(f"schema '{schema}' has a table '{table.name}' already")
-    made: list[dict[str, Any]] = session.post_json("/schema", [table.document(schema) for table in tables])
+    # Foreign keys come after all tables, as the protocol's list form has them.
+    documents = [{**table.document(schema), "foreign_keys": []} for table in tables]
+    keys = [key.document(schema, table.name) for table in tables for key in table.foreign_keys]
+    made: list[dict[str, Any]] = session.post_json("/schema", documents + keys)
     session.forget_model()
-    return made
+    return made[: len(tables)]
 
 
 def require_name(what: str, name: str) -> None:

@@ -151,6 +151,9 @@ def test_filters_are_values_lists_and_absence(session):
 
     assert lengths(Label="a") == [0, 2]
     assert lengths(Label=["a", "b"]) == [0, 1, 2]
+    assert lengths(Label=["b", None]) == [1, 3]
+    assert lengths(Label=[]) == []
+    assert lengths(Label=["a", None], Length=[2, 3]) == [2, 3]
     assert lengths(Label=None) == [3]
     assert lengths(Label="a", Length=2) == [2]
 
