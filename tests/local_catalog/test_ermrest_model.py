@@ -17,7 +17,7 @@ SYSTEM = [
 ]
 TYPES = ("text", "int4", "int8", "float8", "boolean", "date", "timestamptz", "jsonb", "markdown", "text[]", "uuid")
 quiet = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -135,7 +135,7 @@ def is_fine(response):
     return response.status_code < 500 or response.status_code == 501
 
 
-@settings(quiet, max_examples=300)
+@settings(quiet, max_examples=100)
 @given(method=st.sampled_from(["POST", "PUT"]), path=targets, body=bodies)
 def test_no_body_breaks_the_service(server, method, path, body):
     """Documents of any shape are made, or refused with 4xx; the model stays readable."""
@@ -166,7 +166,7 @@ merged = st.fixed_dictionaries(
 )
 
 
-@settings(quiet, max_examples=200)
+@settings(quiet, max_examples=80)
 @given(changes=merged)
 def test_no_table_document_breaks_the_service(server, changes):
     """A table document of which any part is wrong is refused, or makes a table that can be read."""
@@ -206,7 +206,7 @@ pieces = st.sampled_from(
 ) | st.text(max_size=5).map(lambda text: quote(text, safe="!,:;=@&()$'*"))
 
 
-@settings(quiet, max_examples=300)
+@settings(quiet, max_examples=100)
 @given(method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH"]), path=st.lists(pieces, max_size=9))
 def test_no_url_breaks_the_service(server, method, path):
     """Any path below a catalog is answered or refused."""

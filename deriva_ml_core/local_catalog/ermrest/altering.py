@@ -193,8 +193,7 @@ def _new_name(draft: Draft, table: Table, constraint: Key | ForeignKey, document
     name = says.read_constraint_name(document)
     if name is None or name == constraint.name:
         return constraint.name
-    if name in draft.constraint_names(table.schema):
-        raise Conflict(f"There is a constraint {name!r} already.")
+    draft.require_free_name(table, name, key=isinstance(constraint, Key))
     return name
 
 

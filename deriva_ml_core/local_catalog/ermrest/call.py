@@ -62,6 +62,18 @@ class Call:
         except NoSnapshot as err:
             raise Conflict(str(err)) from err
 
+    def admit(self) -> None:
+        """
+        Refuse at once what `write` would refuse of any body.
+
+        Raises:
+            Unauthorized, Forbidden: as `write`.
+        """
+        if self.asked is not None:
+            raise Forbidden("The past cannot be changed: leave out @ and the snapshot.")
+        with self.catalog.read() as view:
+            require_catalog(view, self.client, "enumerate")
+
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """

@@ -266,12 +266,11 @@ def create_key(draft: Draft, table: Table, document: Any) -> Key:
 
 def _constraint_name(draft: Draft, table: Table, document: Document, columns: Sequence[str], suffix: str) -> str:
     """The name that the document gives, or a free one of the form T_col1_col2_key."""
-    taken = draft.constraint_names(table.schema)
     given = says.read_constraint_name(document)
     if given is not None:
-        if given in taken:
-            raise Conflict(f"There is a constraint {given!r} already.")
+        draft.require_free_name(table, given, key=suffix == "key")
         return given
+    taken = draft.constraint_names(table.schema)
     number = 0
     while True:
         ending = f"_{suffix}{number or ''}"

@@ -84,11 +84,21 @@ class Draft:
             raise missing(f"There is no table {name!r} in schema {schema.name!r}.")
         return found
 
+    def key_names(self, schema: int) -> set[str]:
+        """The names of all keys in a schema."""
+        return {key.name for table in self.tables.values() if table.schema == schema for key in table.keys}
+
     def constraint_names(self, schema: int) -> set[str]:
         """The names of all keys and foreign keys in a schema."""
         tables = [table for table in self.tables.values() if table.schema == schema]
-        keys = {key.name for table in tables for key in table.keys}
-        return keys | {fkey.name for table in tables for fkey in table.foreign_keys}
+        return self.key_names(schema) | {fkey.name for table in tables for fkey in table.foreign_keys}
+
+    def require_free_name(self, table: Table, name: str, *, key: bool) -> None:
+        """Refuse a constraint name that is taken in the table or, for a key, by a key of the schema (PostgreSQL)."""
+        table = self.tables[table.oid]
+        taken = {known.name for known in table.keys} | {known.name for known in table.foreign_keys}
+        if name in taken or (key and name in self.key_names(table.schema)):
+            raise Conflict(f"There is a constraint {name!r} already.")
 
     def referring(self, table: Table) -> list[ForeignKey]:
         """The foreign keys that refer to a table, also its own."""

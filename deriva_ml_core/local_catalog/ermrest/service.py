@@ -16,33 +16,27 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
-from typing import Any, get_args
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest import (
+    dataresources,
     definitions,
     entityrid,
     modelresources,
-    reading,
+    registering,
     systemtables,
-    writing,
 )
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
-from deriva_ml_core.local_catalog.ermrest.answers import Answer
 from deriva_ml_core.local_catalog.ermrest.call import Call
 from deriva_ml_core.local_catalog.ermrest.documents import FEATURES, Writer
 from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode
 from deriva_ml_core.local_catalog.ermrest.locating import unescape
 from deriva_ml_core.local_catalog.ermrest.storage import Catalog, NoCatalog, StorageError
-from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api
 from deriva_ml_core.local_catalog.errors import (
     BadRequest,
     Conflict,
-    Forbidden,
     MethodNotAllowed,
     NotFound,
     NotProvided,
@@ -55,17 +49,13 @@ from deriva_ml_core.local_catalog.http import (
     check_preconditions,
     json_response,
     make_etag,
-    text_response,
 )
 from deriva_ml_core.local_catalog.root import Root
 
 VERSION = "0.5.0"
 """The version of ERMrest whose protocol this is."""
 
-MAX_ROWS_BYTES = 1024 * 1024 * 1024
 _SNAPSHOT = re.compile(r"[0-9A-Za-z-]+")
-_CATALOG_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
-_DATA = frozenset(get_args(Api))
 
 
 class ErmrestService:
@@ -124,10 +114,10 @@ class ErmrestService:
         _require_admin(client)
         body = request.document()
         document = {} if body is None else definitions.read_object(body, "catalog")
-        wanted = _read_id(document)
-        owner = _read_owner(document, client)
+        wanted = registering.read_id(document)
+        owner = registering.read_owner(document, client)
         annotations = definitions.read_annotations(document)
-        properties = _read_properties(document)
+        properties = registering.read_properties(document)
 
         def fill(folder: Path) -> None:
             Catalog.create(
@@ -138,7 +128,7 @@ class ErmrestService:
             ).close()
 
         entry = self._root.create_catalog(wanted, fill)
-        return _created(request, entry.id)
+        return registering.created(request, entry.id)
 
     def _catalog(self, request: Request, name: str, rest: str) -> Response:
         raw_identity, at, raw_snapshot = name.partition("@")
@@ -205,10 +195,10 @@ class ErmrestService:
         _require_admin(request.client)
         body = request.document()
         document = {} if body is None else definitions.read_object(body, "alias")
-        wanted = _read_id(document) or secrets.token_hex(6)
-        owner = _read_owner(document, request.client)
-        alias = self._root.registry.new_alias(wanted, owner, _read_target(document))
-        return _created(request, alias.id)
+        wanted = registering.read_id(document) or secrets.token_hex(6)
+        owner = registering.read_owner(document, request.client)
+        alias = self._root.registry.new_alias(wanted, owner, registering.read_target(document))
+        return registering.created(request, alias.id)
 
     def _alias(self, request: Request, name: str) -> Response:
         _allow(request, "GET", "PUT", "DELETE")
@@ -216,9 +206,9 @@ class ErmrestService:
         if request.verb == "PUT" and alias is None:
             _require_admin(request.client)
             document = definitions.read_object(request.document(), "alias")
-            owner = _read_owner(document, request.client)
-            made = self._root.registry.new_alias(_check_id(name), owner, _read_target(document))
-            return _created(request, made.id)
+            owner = registering.read_owner(document, request.client)
+            made = self._root.registry.new_alias(registering.check_id(name), owner, registering.read_target(document))
+            return registering.created(request, made.id)
         if alias is None:
             raise NotFound(f"There is no catalog alias {name!r}.")
         if not request.client.passes(alias.owner):
@@ -232,8 +222,12 @@ class ErmrestService:
             document = definitions.read_object(request.document(), "alias")
             if document.get("id", name) != name:
                 raise BadRequest("The id of an alias cannot be changed.")
-            owner = _read_owner(document, request.client) if document.get("owner") is not None else list(alias.owner)
-            target = _read_target(document) if "alias_target" in document else alias.target
+            owner = (
+                registering.read_owner(document, request.client)
+                if document.get("owner") is not None
+                else list(alias.owner)
+            )
+            target = registering.read_target(document) if "alias_target" in document else alias.target
             alias = self._root.registry.change_alias(name, owner, target)
             etag = make_etag(request.target, request.client.id, alias)
         answer = {"id": alias.id, "owner": list(alias.owner), "alias_target": alias.target}
@@ -251,8 +245,8 @@ def _open_catalog(folder: Path, *, read_only: bool) -> Catalog:
 
 def _inside(call: Call, rest: str) -> Response:
     kind, _, below = rest.partition("/")
-    if kind in _DATA:
-        return _data(call, kind, below)  # type: ignore[arg-type]  # _DATA has the values of Api
+    if kind in dataresources.APIS:
+        return dataresources.answer(call, kind, below)  # type: ignore[arg-type]  # it is an Api
     if kind in {"schema", "annotation", "acl"}:
         return modelresources.answer(call, rest)
     if kind == "entity_rid" and below and "/" not in below:
@@ -261,50 +255,6 @@ def _inside(call: Call, rest: str) -> Response:
     if kind == "history":
         return _history(call, below)
     raise Unrouted(call.request.raw_path)
-
-
-# Data
-
-
-def _data(call: Call, api: Api, path: str) -> Response:
-    if not path:
-        raise BadRequest(f"/{api}/ needs the name of a table.")
-    if call.request.verb == "GET":
-        return _read_rows(call, api, path)
-    changes: dict[str, Callable[..., Answer]] = {
-        "POST": writing.post,
-        "PUT": writing.put,
-        "DELETE": writing.delete,
-    }
-    if call.request.verb not in changes:
-        raise MethodNotAllowed(f"{call.request.method} is not provided by this resource.")
-    request = call.request
-    body = b"" if request.verb == "DELETE" else request.body(limit_bytes=MAX_ROWS_BYTES)
-    accept = request.headers.get("Accept", "")
-    wanted = writing.Input(api, path, request.raw_query, request.content_kind, accept, body)
-    with call.write() as txn:
-        answer = changes[request.verb](txn, call.client, wanted)
-    return call.answer(_response(answer), txn.snaptime if txn.is_changed else txn.newest)
-
-
-def _read_rows(call: Call, api: Api, path: str) -> Response:
-    """Rows are written while they are read, so the snapshot stays open until the answer is sent."""
-    request = call.request
-    with ExitStack() as stack:
-        view = stack.enter_context(call.read())
-        answer = reading.get(view, call.client, api, path, request.raw_query, request.headers.get("Accept", ""))
-        response = call.answer(_response(answer), view.snaptime)
-        if not isinstance(answer.body, list):
-            response.call_on_close(stack.pop_all().close)
-    return response
-
-
-def _response(answer: Answer) -> Response:
-    response = Response(answer.body, answer.status, content_type=answer.content_type)
-    if answer.content_type is None:
-        response.headers.pop("Content-Type", None)
-    response.headers.update(answer.headers)
-    return response
 
 
 # History
@@ -351,61 +301,3 @@ def _read_snapshot(raw: str) -> int:
     if snaptime is None:
         raise Conflict(f"{raw!r} is not a snapshot id.")
     return snaptime
-
-
-def _read_id(document: dict[str, Any]) -> str | None:
-    identity = document.get("id")
-    if identity is None:
-        return None
-    if not isinstance(identity, str):
-        raise BadRequest("The id must be a text.")
-    return _check_id(identity)
-
-
-def _check_id(identity: str) -> str:
-    if not _CATALOG_ID.fullmatch(identity):
-        raise BadRequest(f"{identity!r} cannot be an id: use up to 128 letters, digits and - . _ ~.")
-    return identity
-
-
-def _read_owner(document: dict[str, Any], client: Client) -> list[str]:
-    """The owners that a new catalog or alias names, its maker among them; else its maker alone."""
-    owner = document.get("owner")
-    if owner is None:
-        return [] if client.id is None else [client.id]
-    if not isinstance(owner, list) or not all(isinstance(name, str) for name in owner):
-        raise Conflict("The owner must be a list of texts.")
-    definitions.check_acl("catalog", "owner", owner)
-    if not client.named_in(owner):
-        raise Forbidden("You cannot give up your ownership: name yourself among the owners.")
-    return owner
-
-
-def _read_properties(document: dict[str, Any]) -> dict[str, Any]:
-    properties: dict[str, Any] = {"name": None, "description": None, "is_persistent": True, "clone_source": None}
-    for name in ("name", "description", "clone_source"):
-        value = document.get(name)
-        if value is not None and not isinstance(value, str):
-            raise BadRequest(f"The field {name} must be a text.")
-        properties[name] = value
-    properties["is_persistent"] = definitions.read_bool(document, "is_persistent", default=True)
-    definitions.check_storable(properties)
-    return properties
-
-
-def _read_target(document: dict[str, Any]) -> str | None:
-    target = document.get("alias_target")
-    if target is not None and not isinstance(target, str):
-        raise BadRequest("The alias_target must be the id of a catalog, or null.")
-    return target
-
-
-def _created(request: Request, identity: str) -> Response:
-    location = f"/ermrest/catalog/{identity}"
-    if request.accepts("application/json", "text/plain") == "text/plain":
-        response = text_response(identity + "\n", 201)
-    else:
-        response = json_response({"id": identity}, 201)
-    response.headers["Location"] = location
-    response.autocorrect_location_header = False
-    return response
