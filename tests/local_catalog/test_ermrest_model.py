@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
@@ -210,6 +210,7 @@ pieces = st.sampled_from(
 @given(method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH"]), path=st.lists(pieces, max_size=9))
 def test_no_url_breaks_the_service(server, method, path):
     """Any path below a catalog is answered or refused."""
+    assume(any(path))  # DELETE of the catalog itself works, and would end the test
     make_playground(server)
 
     assert is_fine(server.ask(method, "/" + "/".join(path), {}))
