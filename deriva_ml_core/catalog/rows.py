@@ -8,17 +8,35 @@ gets its default, as a person expects (ERMrest itself would write null, so the m
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from deriva_ml_core.catalog.filters import any_rids, column_names, filter_path, filter_paths, is_rid, normal_rid
 from deriva_ml_core.catalog.http import json_body
 from deriva_ml_core.catalog.model import Table, TableName
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, DerivaMLNotFoundError
 from deriva_ml_core.schema.elements import SYSTEM_COLUMNS
+
+__all__ = [
+    "delete",
+    "delete_where",
+    "filter_path",
+    "insert",
+    "insert_one",
+    "is_rid",
+    "lease_rids",
+    "locate_rid",
+    "normal_rid",
+    "resolve_rids",
+    "select",
+    "select_by_rids",
+    "stream",
+    "update",
+]
 
 Row = dict[str, Any]
 RowIn = Mapping[str, Any]
@@ -27,21 +45,6 @@ RowIn = Mapping[str, Any]
 # little enough that a proxy takes it and a refusal costs little.
 MAX_ROWS = 2_000
 MAX_BODY_BYTES = 4_000_000
-# Apache refuses request lines of more than 8,190 bytes (LimitRequestLine), nginx of more than 8,192.
-MAX_URL_BYTES = 6_000
-
-_LISTS = (list, tuple, set, frozenset)
-_RID = re.compile(r"[0-9A-Z]{1,4}(-[0-9A-Z]{4})*")
-
-
-def is_rid(text: str) -> bool:
-    """Whether the text has the form of a RID: 1-4 characters, then groups of 4 after hyphens."""
-    return bool(_RID.fullmatch(normal_rid(text)))
-
-
-def normal_rid(text: str) -> str:
-    """A RID as the catalog writes it: upper case, no blanks around, no snapshot."""
-    return text.strip().upper().partition("@")[0]
 
 
 def insert(
@@ -78,8 +81,8 @@ def insert(
     for index, row in enumerate(todo):
         groups.setdefault(_to_default(found, row, defaults), []).append(index)
     stored: list[tuple[int, Row]] = []
-    for names, indexes in groups.items():
-        query = _insert_query(names, leased=leased, skip=skip_existing or leased)
+    for defaulted, indexes in groups.items():
+        query = _insert_query(defaulted, leased=leased, skip=skip_existing or leased)
         for chunk in _chunks([todo[index] for index in indexes], indexes):
             answer = _post_rows(session, f"/entity/{found.url_name}{query}", [todo[index] for index in chunk], leased)
             stored.extend(_in_order(found, [(index, todo[index]) for index in chunk], answer))
@@ -115,7 +118,7 @@ def update(
     changed: list[Row] = []
     for targets, members in groups.items():
         if targets:
-            path = f"/attributegroup/{found.url_name}/{_names(keys)};{_names(targets)}"
+            path = f"/attributegroup/{found.url_name}/{column_names(keys)};{column_names(targets)}"
             for chunk in _chunks(members, range(len(members))):
                 sent = [members[index] for index in chunk]
                 answer = session.put_json(path, sent) or []
@@ -127,7 +130,7 @@ def update(
 def delete(session: CatalogSession, table: TableName, rids: Iterable[str]) -> int:
     """Delete rows by RID; how many requests found something to delete. Rows that are gone already are no error."""
     found = session.model.table(table)
-    paths = (f"/entity/{found.url_name}/RID={member}" for member in _any_of(rids))
+    paths = (f"/entity/{found.url_name}/RID={member}" for member in any_rids(rids))
     return sum(session.delete(path) for path in paths)
 
 
@@ -141,9 +144,9 @@ def delete_where(session: CatalogSession, table: TableName, filters: Mapping[str
     if not filters:
         raise ValueError("delete_where needs a filter")
     found = session.model.table(table)
-    if _matches_nothing(filters):
-        return False
-    return session.delete(f"/entity/{found.url_name}/{filter_path(found, filters)}")
+    paths = [f"/entity/{found.url_name}/{part}" for part in filter_paths(found, filters)]
+    deleted = [session.delete(path) for path in paths]  # all of them, whatever the first one found
+    return any(deleted)
 
 
 def select(
@@ -164,26 +167,19 @@ def select(
         columns: only these; all when empty.
         sort: columns to sort by, among those selected; "-RCT" for the newest first.
         limit: at most so many rows.
+
+    Raises:
+        ValueError: a list is too long for one request, and the rows shall be sorted.
     """
     found = session.model.table(table)
-    path = f"/entity/{found.url_name}"
-    if _matches_nothing(filters or {}):
-        return iter(())
-    if filters:
-        path += f"/{filter_path(found, filters)}"
-    if columns:
-        names = _names([found.column(name).name for name in columns])
-        path = path.replace("/entity/", "/attribute/", 1) + f"/{names}"
-    if sort:
-        path += "@sort(" + ",".join(_sort_key(found, name) for name in sort) + ")"
-    if limit is not None:
-        path += f"?limit={int(limit)}"
-    return stream(session, path)
-
-
-def _matches_nothing(filters: Mapping[str, Any]) -> bool:
-    """One of the lists is empty: ERMrest would take `any()` for a list of one empty text."""
-    return any(isinstance(value, _LISTS) and not value for value in filters.values())
+    chosen = "/" + column_names([found.column(name).name for name in columns]) if columns else ""
+    order = "@sort(" + ",".join(_sort_key(found, name) for name in sort) + ")" if sort else ""
+    tail = f"{chosen}{order}" + (f"?limit={int(limit)}" if limit is not None else "")
+    base = f"/{'attribute' if columns else 'entity'}/{found.url_name}"
+    paths = [f"{base}/{part}{tail}" for part in filter_paths(found, filters)] if filters else [base + tail]
+    if sort and len(paths) > 1:
+        raise ValueError(f"a list of {len(paths)} requests' length can't be sorted; sort the rows yourself")
+    return islice((row for path in paths for row in stream(session, path)), limit)
 
 
 def stream(session: CatalogSession, path: str) -> Iterator[Row]:
@@ -209,9 +205,9 @@ def select_by_rids(
     found = session.model.table(table)
     found_rows: dict[str, Row] = {}
     names = ["RID", *(found.column(name).name for name in columns if name != "RID")]
-    for member in _any_of(rids):
+    for member in any_rids(rids):
         base = f"{found.url_name}/RID={member}"
-        path = f"/attribute/{base}/{_names(names)}" if columns else f"/entity/{base}"
+        path = f"/attribute/{base}/{column_names(names)}" if columns else f"/entity/{base}"
         found_rows.update((row["RID"], row) for row in session.get_json(path))
     return found_rows
 
@@ -264,28 +260,7 @@ def lease_rids(session: CatalogSession, count: int) -> list[str]:
     return leased
 
 
-def filter_path(table: Table, filters: Mapping[str, Any]) -> str:
-    """The filters of a URL: Status=Running&Workflow=any(1-A,1-B)."""
-    return "&".join(_filter(table.column(name).name, value) for name, value in filters.items())
-
-
 # --- inside ---
-
-
-def _filter(column: str, value: Any) -> str:
-    name = quote(column, safe="")
-    if value is None:
-        return f"{name}::null::"
-    if isinstance(value, _LISTS):
-        given = f"{name}=any({','.join(_literal(member) for member in value if member is not None)})"
-        # Null is no value that any() could find.
-        return f"({given};{name}::null::)" if None in value else given
-    return f"{name}={_literal(value)}"
-
-
-def _literal(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return quote(text, safe="")
 
 
 def _named(table: Table, row: RowIn) -> Row:
@@ -293,27 +268,9 @@ def _named(table: Table, row: RowIn) -> Row:
     return {table.column(name).name: value for name, value in row.items()}
 
 
-def _names(columns: Iterable[str]) -> str:
-    return ",".join(quote(name, safe="") for name in columns)
-
-
 def _sort_key(table: Table, name: str) -> str:
     column = quote(table.column(name.removeprefix("-")).name, safe="")
     return f"{column}::desc::" if name.startswith("-") else column
-
-
-def _any_of(rids: Iterable[str]) -> Iterator[str]:
-    """any(…) lists of RIDs, each short enough for a URL. What can't be a RID matches nothing and is left out."""
-    batch: list[str] = []
-    size = 0
-    for rid in dict.fromkeys(normal_rid(rid) for rid in rids if is_rid(rid)):
-        if batch and size + len(rid) + 1 > MAX_URL_BYTES:
-            yield f"any({','.join(batch)})"
-            batch, size = [], 0
-        batch.append(rid)
-        size += len(rid) + 1
-    if batch:
-        yield f"any({','.join(batch)})"
 
 
 def _to_default(table: Table, row: RowIn, forced: Iterable[str]) -> tuple[str, ...]:
@@ -329,7 +286,7 @@ def _to_default(table: Table, row: RowIn, forced: Iterable[str]) -> tuple[str, .
 def _insert_query(defaults: Sequence[str], *, leased: bool, skip: bool) -> str:
     parts = []
     if defaults:
-        parts.append(f"defaults={_names(defaults)}")
+        parts.append(f"defaults={column_names(defaults)}")
     if leased:
         parts.append("nondefaults=RID")
     if skip:

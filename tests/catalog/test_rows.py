@@ -158,6 +158,21 @@ def test_filters_are_values_lists_and_absence(session):
     assert lengths(Label="a", Length=2) == [2]
 
 
+def test_a_list_that_is_too_long_for_a_url_is_divided(session):
+    """Hundreds of checksums or RIDs in a filter are a few requests, and no server refuses a URL."""
+    stored = rows.insert(session, "Image", [image(n, Label="x" if n % 2 else "y") for n in range(500)])
+    checksums = [row["MD5"] for row in stored]
+
+    found, sent = counted(session, lambda: list(rows.select(session, "Image", {"MD5": checksums, "Label": "x"})))
+    few = list(rows.select(session, "Image", {"MD5": checksums}, limit=7))
+
+    assert sorted(row["Length"] for row in found) == list(range(1, 500, 2))
+    assert sent == 3
+    assert len(few) == 7
+    with pytest.raises(ValueError, match="can't be sorted"):
+        rows.select(session, "Image", {"MD5": checksums}, sort=["RID"])
+
+
 @pytest.mark.parametrize("value", ["a/b", "x=y", "any(a,b)", "a&b;c", "ü ß", "50%", "a,b", "::null::", "", "it's"])
 def test_values_of_any_kind_are_found_again(session, value):
     """What is special in a URL is data in a filter."""
