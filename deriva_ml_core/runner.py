@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.connection import DerivaML
-from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLExecutionError
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLExecutionError, nearest
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
@@ -98,19 +98,53 @@ def require_model(model: Any, key: str) -> None:
         raise DerivaMLConfigurationError(
             f"{key} is no model but {model!r}: choose one with {key}=NAME; a model is stored with zen_partial=True"
         )
-    try:
-        parameters = inspect.signature(model).parameters.values()
-    except (TypeError, ValueError):  # a callable of C that does not say what it takes
-        return
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    named = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
-    missing = [name for name in INJECTED if name not in named]
+    takes = _parameters(model)
+    missing = [name for name in INJECTED if takes is not None and name not in takes]
     if missing:
         raise DerivaMLConfigurationError(
             f"the model {_name(model)} does not take {' and '.join(missing)}: "
             f"add {' and '.join(f'{name}=None' for name in missing)} to its parameters"
         )
+    _require_arguments(model, key)
+
+
+def _require_arguments(model: Any, key: str) -> None:
+    """Refuse a call that Python would refuse: a configured value too many, a required one too few."""
+    _, bound, inner = _bound(model)
+    takes = _parameters(inner)
+    for name in bound:
+        if takes is not None and name not in takes:
+            raise DerivaMLConfigurationError(
+                f"the model {_name(model)} does not take {key}.{name}{nearest(name, takes)} "
+                f"(it takes: {', '.join(takes)})"
+            )
+    try:
+        inspect.signature(model).bind(ml_instance=None, execution=None)
+    except TypeError as err:  # "missing a required argument: 'learning_rate'"
+        raise DerivaMLConfigurationError(f"the model {_name(model)} can't be called: {err}; set it in {key}") from err
+    except ValueError:  # a callable of C that does not say what it takes
+        return
+
+
+def _parameters(function: Any) -> list[str] | None:
+    """What a callable takes by name; None where it takes any name, or does not say."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a callable of C, or a partial that binds what its function does not take
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY]
+
+
+def _bound(model: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """The values that partials have bound, by position and by name, and the callable inside."""
+    positional: tuple[Any, ...] = ()
+    bound: dict[str, Any] = {}
+    while isinstance(model, functools.partial):
+        positional, bound = (*model.args, *positional), {**model.keywords, **bound}
+        model = model.func
+    return positional, bound, model
 
 
 @contextmanager
@@ -228,12 +262,7 @@ def _plan(execution: Execution, model: Any, code: CodeReference) -> Iterator[str
 
 def _call_text(model: Any) -> str:
     """The call of a model as a person would write it."""
-    positional: tuple[Any, ...] = ()
-    bound: dict[str, Any] = {}
-    inner = model
-    while isinstance(inner, functools.partial):
-        positional, bound = (*inner.args, *positional), {**inner.keywords, **bound}
-        inner = inner.func
+    positional, bound, _ = _bound(model)
     named = (f"{name}={value!r}" for name, value in bound.items() if name not in INJECTED)
     arguments = [*(repr(value) for value in positional), *named]
     return f"{_name(model)}({', '.join([*arguments, *(f'{name}=…' for name in INJECTED)])})"

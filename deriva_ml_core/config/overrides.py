@@ -133,6 +133,8 @@ def _check_options(override: Override, options: Mapping[str, Sequence[str]]) -> 
     if names is None:
         _check_group(override, options)
         return
+    if override.is_delete():
+        return
     values = list(_chosen(override, names))
     if override.value_type is ValueType.GLOB_CHOICE_SWEEP and not values:
         raise DerivaMLConfigurationError(
@@ -167,8 +169,11 @@ def _chosen(override: Override, names: Iterable[str]) -> Iterable[str]:
         plain = override.value()
         found = plain if isinstance(plain, list) else [plain]
     unquoted = [item.text if isinstance(item, QuotedString) else item for item in found]
-    # A mapping overrides values in a group's node; null empties the group.
-    return [str(item) for item in unquoted if isinstance(item, str | int | float) and not isinstance(item, bool)]
+    for item in unquoted:
+        if not isinstance(item, str):
+            group = override.key_or_group
+            raise DerivaMLConfigurationError(f"{_text(override)} names no option ({_listing(group, list(names))})")
+    return [str(item) for item in unquoted]
 
 
 def _experiment(parsed: Sequence[Override]) -> str | None:

@@ -128,9 +128,9 @@ def open_execution(ml: Connection, request: Request) -> Opened:
     configuration = request.configuration
     if configuration.workflow is None:
         raise DerivaMLConfigurationError("an execution needs a workflow: give workflow=Workflow(name, workflow_type)")
-    if not request.dry_run:
-        check_writable(ml.working_dir)
     inputs = validate(ml.session, configuration)
+    if not request.dry_run:
+        check_writable(ml.working_dir)  # makes the folder: not for a run that is refused for its input
     code = request.code or find_code_reference(calling_file())
     workflow = _workflow(ml.session, configuration.workflow, code, register=not request.dry_run)
     described = configuration.model_copy(update={"workflow": workflow})

@@ -17,7 +17,6 @@ RIGHT = [
     "model_config=choice(quick,long)",
     "model_config.epochs=range(1,5)",
     "model_config.rate=interval(0,1)",
-    "model_config=null",
     "+experiment=first",
     "~assets",
     "++new.key={a: 1, b: [x, 'y z']}",
@@ -41,6 +40,9 @@ WRONG = {
     "model_config=choice(quick,slow)": "no option 'slow'",
     "model_config=[quick,slow]": "no option 'slow'",
     "+experimen=first": r"'\+experiment=first'",
+    "model_config=null": r"names no option \(model_config: default_model",
+    "model_config={epochs: 3}": "names no option",
+    "model_config=quick,3": "names no option",
     "a=b=c=[": "can't read the override",
     "model_config.epochs": "write model_config.epochs=VALUE",
 }
