@@ -53,7 +53,7 @@ def _init(args: argparse.Namespace) -> int:
     if args.demo:
         from deriva_ml_core.projects.demo import create_demo, next_steps
 
-        create_demo(folder, _catalogs(), say)
+        create_demo(folder, _catalogs(), say, quiet=args.quiet)
         say("\n" + next_steps(_shown(folder)))
         return 0
     from deriva_ml_core.projects.creation import PLACEHOLDER_CATALOG, PLACEHOLDER_HOST, NewProject, create_project

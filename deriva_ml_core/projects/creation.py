@@ -23,7 +23,7 @@ from .tools import ToolFailed, commit_all, find_git, find_uv, require_uv, run
 
 TEMPLATES = Path(__file__).parent / "template"
 PLACEHOLDER_HOST, PLACEHOLDER_CATALOG = "deriva.example.org", "1"
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 _CATALOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]*")
 _RENDERED = ".in"  # files with $placeholders
@@ -82,12 +82,15 @@ def create_project(project: NewProject, *, lock: Lock = Lock.TRY) -> Path:
         ToolFailed: git failed; uv failed where it must not.
     """
     check(project)
-    with _beside(project.folder) as building:
-        write_files(project, building)
-        run([find_git(), "init", "--quiet", "--initial-branch=main"], building, quiet=True)
-        _lock(building, lock)
-        commit_all(building, f"Start {project.name} from the template of deriva-ml")
-        _move_in(building, project.folder)
+    try:
+        with _beside(project.folder) as building:
+            write_files(project, building)
+            run([find_git(), "init", "--quiet", "--initial-branch=main"], building, quiet=True)
+            _lock(building, lock)
+            commit_all(building, f"Start {project.name} from the template of deriva-ml")
+            _move_in(building, project.folder)
+    except OSError as err:  # read-only, full
+        raise WorkingFolderError(f"{project.folder} can't be made: {err.strerror or err}") from err
     return project.folder
 
 
@@ -102,7 +105,7 @@ def check(project: NewProject) -> None:
     if not _NAME.fullmatch(folder.name):
         raise DerivaMLConfigurationError(
             f"{folder.name!r} can't be the name of a project: use letters, digits, '-', '_' and '.', "
-            "a letter or digit first and last"
+            "a letter or digit first and last, 100 at most"
         )
     if project.name in _requirement_names(project.dependencies):
         raise DerivaMLConfigurationError(f"a project can't be called {folder.name!r}: that is a package that it needs")
@@ -177,11 +180,8 @@ def _lock(folder: Path, wish: Lock) -> None:
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
     """A folder to build in, on the same file system; gone at the end, whatever happens."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as err:
-        raise WorkingFolderError(f"{folder.parent} can't be written: {err.strerror}") from err
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     building.chmod(0o755)
     try:
         yield building
@@ -190,11 +190,19 @@ def _beside(folder: Path) -> Iterator[Path]:
 
 
 def _move_in(building: Path, folder: Path) -> None:
+    """Put the finished project in its place: by one rename, or into the empty folder that is there (`.`, say)."""
     _check_folder(folder)  # somebody may have been quicker
+    if not folder.exists():
+        building.rename(folder)
+        return
+    moved: list[Path] = []
     try:
-        building.rename(folder)  # replaces an empty folder, refuses any other
-    except OSError as err:
-        raise WorkingFolderError(f"{folder} can't be made: {err.strerror}") from err
+        for path in sorted(building.iterdir()):
+            moved.append(path.rename(folder / path.name))  # noqa: PERF401 - what was moved must be known at any time
+    except BaseException:  # Ctrl-C too: the folder was empty and stays so
+        for path in moved:
+            path.rename(building / path.name)
+        raise
 
 
 def _check_folder(folder: Path) -> None:

@@ -43,7 +43,7 @@ class DemoRunFailed(DerivaMLException):
     """Project and catalog are made; the first run failed."""
 
 
-def create_demo(folder: Path, catalogs: Catalogs, say: Callable[[str], None]) -> Path:
+def create_demo(folder: Path, catalogs: Catalogs, say: Callable[[str], None], *, quiet: bool = False) -> Path:
     """
     Make the digits project and run it once.
 
@@ -51,6 +51,7 @@ def create_demo(folder: Path, catalogs: Catalogs, say: Callable[[str], None]) ->
         folder: where; its name is the catalog's name too.
         catalogs: the embedded catalogs.
         say: prints one line.
+        quiet: keep what the commands print, too.
 
     Returns:
         The folder.
@@ -64,14 +65,15 @@ def create_demo(folder: Path, catalogs: Catalogs, say: Callable[[str], None]) ->
     check(project)
     uv = require_uv()
     _check_catalog(project.name, catalogs)
+    shell = _Shell(uv, folder, say, quiet)
     say(f"Making the project {folder}")
     create_project(project, lock=Lock.MUST)
     with _undone_if_it_fails(folder, project.name, catalogs):
-        _command(say, folder, [uv, "sync"])
-        _command(say, folder, [uv, "run", "deriva-ml-catalog", "create", project.name])
-        _command(say, folder, [uv, "run", "deriva-ml-catalog", "schema", "install", project.name])
-        _load(say, folder, uv, project)
-    _run_once(say, folder, uv)
+        shell.uv("sync")
+        shell.uv("run", "deriva-ml-catalog", "create", project.name)
+        shell.uv("run", "deriva-ml-catalog", "schema", "install", project.name)
+        _load(shell, project)
+    _run_once(shell)
     return folder
 
 
@@ -118,32 +120,40 @@ def _check_catalog(name: str, catalogs: Catalogs) -> None:
         )
 
 
-def _command(say: Callable[[str], None], folder: Path, command: list[str]) -> None:
-    say(f"$ {' '.join(['uv', *command[1:]])}")
-    run(command, folder)
+@dataclass(frozen=True, slots=True)
+class _Shell:
+    """Runs uv in the project, after printing what it runs: the user would type the same."""
+
+    executable: str
+    folder: Path
+    say: Callable[[str], None]
+    quiet: bool
+
+    def uv(self, *arguments: str, unsaid: tuple[str, ...] = ()) -> None:
+        self.say(f"$ {' '.join(['uv', *arguments])}")
+        run([self.executable, *arguments, *unsaid], self.folder, quiet=self.quiet)
 
 
-def _load(say: Callable[[str], None], folder: Path, uv: str, project: NewProject) -> None:
+def _load(shell: _Shell, project: NewProject) -> None:
     """Load the images, name their dataset in the configuration, and commit that: the tree is clean for the run."""
-    load = [uv, "run", "python", "src/load_digits.py", "--catalog", project.catalog]
     with tempfile.TemporaryDirectory(prefix="deriva-ml-demo-") as scratch:
         report = Path(scratch, "dataset.json")
-        say(f"$ {' '.join(['uv', *load[1:]])}")
-        run([*load, "--report", str(report)], folder)
+        load = ("run", "python", "src/load_digits.py", "--catalog", project.catalog)
+        shell.uv(*load, unsaid=("--report", str(report)))
         made = json.loads(report.read_text(encoding="utf-8"))
     values = {"dataset_rid": made["rid"], "dataset_version": made["version"]}
-    target = folder / "src" / "configs" / "datasets.py"
+    target = shell.folder / "src" / "configs" / "datasets.py"
     target.write_text(render("src/configs/datasets.py", "digits", values), encoding="utf-8")
-    commit_all(folder, f"Train on dataset {made['rid']}, version {made['version']}")
+    commit_all(shell.folder, f"Train on dataset {made['rid']}, version {made['version']}")
 
 
-def _run_once(say: Callable[[str], None], folder: Path, uv: str) -> None:
+def _run_once(shell: _Shell) -> None:
     try:
-        _command(say, folder, [uv, "run", *_RUN])
+        shell.uv("run", *_RUN)
     except ToolFailed as err:
         raise DemoRunFailed(
-            f"the first run failed, see above; the project {folder} and its catalog are there: "
-            f"look for the reason, then type `cd {folder} && uv run {' '.join(_RUN)}`"
+            f"the first run failed ({err}); the project {shell.folder} and its catalog are there: "
+            f"look for the reason, then type `cd {shell.folder} && uv run {' '.join(_RUN)}`"
         ) from err
 
 
@@ -152,8 +162,10 @@ def _undone_if_it_fails(folder: Path, catalog: str, catalogs: Catalogs) -> Itera
     """Leave nothing half made, Ctrl-C included."""
     try:
         yield
-    except BaseException:
+    except BaseException as err:
         if catalog in catalogs.names():
             catalogs.delete(catalog)
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(err, ToolFailed):
+            raise ToolFailed(f"{err}; the project and its catalog were removed again") from err
         raise

@@ -67,12 +67,21 @@ def train_classifier(
     print(f"test accuracy {metrics['accuracy']:.1%}")
 
     # What is registered here is uploaded when the model returns, and linked to the execution.
-    joblib.dump(model, execution.asset_file_path("Execution_Asset", "model.joblib", asset_types="Model_File"))
-    metrics_file = execution.asset_file_path("Execution_Metadata", "metrics.json", asset_types="Metrics_File")
+    weights = execution.asset_file_path(
+        "Execution_Asset", "model.joblib", asset_types="Model_File", description="The trained classifier, by joblib."
+    )
+    joblib.dump(model, weights)
+    metrics_file = execution.asset_file_path(
+        "Execution_Metadata", "metrics.json", asset_types="Metrics_File", description="Accuracy, and loss by epoch."
+    )
     metrics_file.write_text(json.dumps(metrics, indent=2) + "\n")
-    chart = execution.asset_file_path("Execution_Asset", "confusion_matrix.png", asset_types="Output_File")
+    chart = execution.asset_file_path(
+        "Execution_Asset", "confusion_matrix.png", asset_types="Output_File", description="Which digits are mistaken."
+    )
     draw_confusion(test_labels, predicted, chart)
-    predictions = execution.asset_file_path("Execution_Asset", "predictions.csv", asset_types="Output_File")
+    predictions = execution.asset_file_path(
+        "Execution_Asset", "predictions.csv", asset_types="Output_File", description="One line for each test image."
+    )
     write_predictions(predictions, test_rids, test_labels, predicted, model.predict_proba(test_images).max(axis=1))
 
 

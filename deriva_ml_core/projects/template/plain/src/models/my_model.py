@@ -28,5 +28,7 @@ def train(
     metrics = {"samples": samples, "learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size}
 
     # What is registered here is uploaded when the model returns, and linked to the execution.
-    metrics_file = execution.asset_file_path("Execution_Metadata", "metrics.json", asset_types="Metrics_File")
+    metrics_file = execution.asset_file_path(
+        "Execution_Metadata", "metrics.json", asset_types="Metrics_File", description="What the run measured."
+    )
     metrics_file.write_text(json.dumps(metrics, indent=2) + "\n")
