@@ -62,7 +62,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def configure_logging(*, quiet: bool = False, debug: bool = False) -> None:
     """Log to stderr; for commands that Hydra does not configure."""
     level = logging.CRITICAL if quiet else logging.DEBUG if debug else logging.INFO
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s" if not debug else None)
+    logging.basicConfig(
+        level=level, format="%(name)s %(levelname)s: %(message)s" if debug else "%(levelname)s: %(message)s"
+    )
 
 
 def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
