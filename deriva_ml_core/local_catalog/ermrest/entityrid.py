@@ -52,8 +52,11 @@ def _living(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any
 def _deleted(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any] | None:
     """The place at the row's last snapshot; tables that were deleted since are looked through too."""
     newest = time_text(view.snaptime)
-    tables = {table.oid: table for table in call.catalog.former_tables(view)} | dict(view.model.tables)
-    sources = [(table, f"(SELECT * FROM {table.history} WHERE until <= '{newest}')") for table in tables.values()]
+    former = call.catalog.former_tables(view)
+    tables = [*view.model.tables.values(), *(table for table, _ in former)]
+    sources = [(table, f"(SELECT * FROM {table.history} WHERE until <= '{newest}')") for table in tables]
+    # The rows that a table had when it was deleted stay where they were.
+    sources += [(table, f"(SELECT *, '{time_text(until)}' AS until FROM {table.live})") for table, until in former]
     found = _search(view.db, sources, "until", spellings)
     if found is None:
         return None

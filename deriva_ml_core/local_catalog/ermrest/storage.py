@@ -153,12 +153,12 @@ class Catalog:
         sql = "SELECT max(snaptime) FROM model_change WHERE snaptime <= ?"
         return self._model(view.db, view.db.execute(sql, (snaptime,)).get)
 
-    def former_tables(self, view: View) -> list[Table]:
-        """The tables that were deleted at the view's snapshot or before, each in its last form."""
+    def former_tables(self, view: View) -> list[tuple[Table, int]]:
+        """The tables that were deleted at the view's snapshot or before, each in its last form, and when it ended."""
         # SQLite takes a bare column beside max() from the row that has the maximum.
         sql = "SELECT document, max(until) FROM element GROUP BY oid HAVING max(until) <= ?"
-        elements = [load(text) for text, _ in view.db.execute(sql, (view.snaptime,))]
-        return [element for element in elements if isinstance(element, Table)]
+        elements = [(load(text), until) for text, until in view.db.execute(sql, (view.snaptime,))]
+        return [(element, until) for element, until in elements if isinstance(element, Table)]
 
     @contextmanager
     def read(self, snaptime: int | None = None) -> Iterator[View]:
