@@ -114,6 +114,7 @@ class ProgressMeter:
         self._callback, self._lock = callback, threading.Lock()
         self._sizes, self._sum = sizes_bytes, sum(sizes_bytes.values())
         self._done: dict[Path, int] = {}
+        self._moved: dict[Path, int] = {}
         self._completed = self._finished = 0
 
     def advance(self, path: Path, size_bytes: int, phase: str = "Uploading") -> None:
@@ -121,8 +122,9 @@ class ProgressMeter:
         if self._callback is None:
             return
         with self._lock:
-            done = self._done.get(path, 0) + size_bytes
-            self._set(path, min(done, self._sizes.get(path, done)))  # bytes that go twice are no progress
+            self._moved[path] = self._moved.get(path, 0) + size_bytes
+            done = min(self._moved[path], self._sizes.get(path, self._moved[path]))
+            self._set(path, max(done, self._done.get(path, 0)))  # bytes that go twice are no progress
             self._callback(self._state(path, phase, ""))
 
     def finish(self, path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.ledger import AssetLedger, StagedAsset
-from deriva_ml_core.assets.names import check_file_name, check_relative_path, shown
+from deriva_ml_core.assets.names import check_file_name, check_relative_path, safe_file_name, shown
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.tables import AssetTables
 from deriva_ml_core.errors import DerivaMLValidationError, WorkingFolderError
@@ -206,8 +206,9 @@ class Staging:
             if not file.is_file():
                 continue
             key = f"{folder.key}/{file.relative_to(path).as_posix()}"
+            name = safe_file_name(file.name, "file")  # nobody could check it: the folder was registered, not the file
             own = self.ledger.get(key) or replace(
-                folder, key=key, file_name=file.name, directory=False, source=None, status="pending", rid=None
+                folder, key=key, file_name=name, directory=False, source=None, status="pending", rid=None
             )
             yield StagedFile(own, file)
 

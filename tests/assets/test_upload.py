@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from deriva_ml_core.errors import DerivaMLUploadError
 
 
 def stage(staging, names, **columns):
+    """Files of 40 bytes, of a content that no other test has: the server of the tests keeps their objects."""
     for name in names:
-        staging.register("Image", name, **columns).write_bytes(name.encode())
+        content = hashlib.sha1(f"{staging.folder.parent}/{name}".encode()).hexdigest()
+        staging.register("Image", name, **columns).write_text(content)
 
 
 def links(session, execution_rid):
@@ -87,7 +90,8 @@ def test_the_same_content_is_one_asset(image_session, staging, execution_rid, tm
     upload_staged(image_session, staging, execution_rid)
     other = Staging(tmp_path / "other", image_session)
     stage(other, ["a.png", "x/a.png"])
-    (other.assets_folder / "Image/x/a.png").write_bytes(b"a.png")
+    for name in ("a.png", "x/a.png"):
+        shutil.copy(staging.assets_folder / "Image/a.png", other.assets_folder / "Image" / name)
     second = rows.insert_one(image_session, "deriva-ml:Execution", Status="Running")["RID"]
     report = upload_staged(image_session, other, second)
     (row,) = rows.select(image_session, "Image")
@@ -109,17 +113,33 @@ def test_what_was_never_written_is_a_warning(image_session, staging, execution_r
     assert any("stray.txt" in warning for warning in report.warnings)
 
 
-def test_one_refused_row_leaves_the_others(image_session, staging, execution_rid):
+def test_one_refused_row_leaves_the_others(slide_session, execution_rid, tmp_path):
     """A row that the catalog refuses is named; its file is kept, the others are in the catalog."""
-    stage(staging, [f"{n}.png" for n in range(5)])
-    # Not checked when it is named: registered by a process that knew another model.
-    staging.ledger.update("Image/3.png", columns={"Label": {"no": "text"}})
-    staging.ledger.update("Image/3.png", columns={"RID": "not a RID"})
-    first = upload_staged(image_session, staging, execution_rid)
-    if first.errors:
-        assert first.total_uploaded == 4
-        with pytest.raises(DerivaMLUploadError, match=r"3\.png"):
-            first.raise_for_failures()
+    staging = Staging(tmp_path / "execution", slide_session)
+    for number in range(5):
+        staging.register("Slide", f"{number}.tif", Patient=f"p{number}").write_text(str(number))
+    # As of a process that knew another model, in which the column was not required.
+    staging.ledger.update("Slide/3.tif", columns={"Patient": None})
+    first = upload_staged(slide_session, staging, execution_rid)
+
+    assert (first.total_uploaded, first.total_failed) == (4, 1)
+    assert {row["Filename"] for row in rows.select(slide_session, "Slide")} == {f"{n}.tif" for n in (0, 1, 2, 4)}
+    with pytest.raises(DerivaMLUploadError, match=r"Slide/3\.tif"):
+        first.raise_for_failures()
+
+    staging.register("Slide", "3.tif", Patient="p3")
+    assert upload_staged(slide_session, staging, execution_rid).total_uploaded == 1
+
+
+def test_hostile_names_in_a_folder_are_made_safe(image_session, staging, execution_rid):
+    """Files that appear in a registered folder can have any name; their assets have one that is safe."""
+    folder = staging.register("Image", "out/")
+    (folder / "line\nbreak.png").write_text("x")
+    upload_staged(image_session, staging, execution_rid)
+    (row,) = rows.select(image_session, "Image")
+
+    assert row["Filename"].isprintable()
+    assert row["Filename"].endswith(".png")
 
 
 def test_progress_counts_bytes(image_session, staging, execution_rid):
@@ -129,7 +149,7 @@ def test_progress_counts_bytes(image_session, staging, execution_rid):
     upload_staged(image_session, staging, execution_rid, progress=heard.append)
 
     assert [p.bytes_completed for p in heard] == sorted(p.bytes_completed for p in heard)
-    assert (heard[-1].bytes_completed, heard[-1].bytes_total, heard[-1].files_completed) == (11, 11, 2)
+    assert (heard[-1].bytes_completed, heard[-1].bytes_total, heard[-1].files_completed) == (80, 80, 2)
     assert (heard[-1].phase, heard[-1].percent_complete) == ("Uploaded", 100.0)
 
 
@@ -173,7 +193,8 @@ upload_staged(session, Staging(Path({str(staging.folder)!r}), session), {executi
 
     assert report.errors == []
     assert report.total_uploaded == count
-    assert image_session.client.requests_sent - before <= count - 20 + 8
+    # What was finished is not sent again; of those in flight when it was killed, each may be asked for twice.
+    assert image_session.client.requests_sent - before <= count - 20 + 15
     assert len(list(rows.select(image_session, "Image"))) == count
     assert len(links(image_session, execution_rid)) == count
 
