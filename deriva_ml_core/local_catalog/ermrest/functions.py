@@ -46,6 +46,11 @@ def pg_float4(number: float | str | None) -> str | None:
     return _float_text(shortest_single(float(number)), 6) if isinstance(number, (int, float)) else number
 
 
+def pg_json_number(text: str | None) -> str | None:
+    """The text of a float as JSON, which has no infinity and no NaN: they become strings."""
+    return text if text is None or text[-1].isdigit() else json.dumps(text)
+
+
 def _float_text(number: float, digits: int) -> str:
     number = float(number)
     if number in (float("inf"), float("-inf")):
@@ -168,6 +173,7 @@ _FUNCTIONS: list[tuple[Any, int]] = [
     (pg_match, -1),
     (pg_float8, 1),
     (pg_float4, 1),
+    (pg_json_number, 1),
     (pg_numeric_avg, 2),
     (pg_wide_sum, 2),
     (pg_array_text, 2),

@@ -87,9 +87,7 @@ def _verbose_parts(text: str) -> list[tuple[Fraction, str]]:
 def _write(amounts: Amounts) -> str:
     months, days, seconds = amounts
     years, months = int(months / 12), int(abs(months) % 12 * (-1 if months < 0 else 1))
-    words = [
-        f"{n} {unit}{'' if abs(n) == 1 else 's'}" for n, unit in ((years, "year"), (months, "mon"), (days, "day")) if n
-    ]
+    words = [f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in ((years, "year"), (months, "mon"), (days, "day")) if n]
     if seconds or not words:
         whole, rest = divmod(abs(seconds), 1)
         clock = f"{int(whole) // 3600:02}:{int(whole) // 60 % 60:02}:{int(whole) % 60:02}"

@@ -93,6 +93,8 @@ class Translation:
 
     def _next(self) -> str:
         character = self.pattern[self.position]
+        if "x" in self.flags and (character.isspace() or character == "#"):
+            return self._blank(character)
         if character in "*+?":
             return self._quantifier(character)
         if character == "{" and self.pattern[self.position + 1 : self.position + 2].isdigit():
@@ -109,7 +111,7 @@ class Translation:
             return self._newline_dependent(character)
         if character in "|)":
             return character
-        return character if "x" in self.flags and character.isspace() else re.escape(character)
+        return re.escape(character)
 
     def _measure(self, character: str) -> None:
         if character == "(":
@@ -131,6 +133,12 @@ class Translation:
         if self.newline_sensitive:
             return {"^": r"(?m:^)", "$": r"(?m:$)", ".": r"[^\n]"}[character]
         return {"^": r"\A", "$": r"\Z", ".": r"(?s:.)"}[character]
+
+    def _blank(self, character: str) -> str:
+        """What means nothing in expanded syntax: blanks, and comments to the end of the line."""
+        end = self.pattern.find("\n", self.position) if character == "#" else self.position
+        self.position = len(self.pattern) if end < 0 else end + 1
+        return ""
 
     def _quantifier(self, sign: str) -> str:
         self.position += 1
@@ -255,7 +263,6 @@ def compile_pattern(pattern: str, *, ignore_case: bool) -> tuple[regex.Pattern[s
     translated = translation.run()
     flags = regex.V0
     flags |= regex.IGNORECASE if ignore_case or "i" in translation.flags else 0
-    flags |= regex.VERBOSE if "x" in translation.flags else 0
     try:
         return regex.compile(translated, flags), translation.repetitions <= 1
     except (regex.error, OverflowError, RecursionError) as err:

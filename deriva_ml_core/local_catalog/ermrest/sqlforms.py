@@ -44,26 +44,26 @@ def form_of(column: Column) -> Form:
     return Form(kind_of(column.type).name, column.type.array, column.nullok)
 
 
-# In these, x stands for the value. JSON has no infinity, so that PostgreSQL writes it and NaN as strings.
+# In these, x stands for the value. SQLite writes 15 significant digits where they are enough, else 17, which need not
+# be the fewest: what is longer than 15 digits and a point goes through Python.
 _BOOLEAN = "CASE {x} WHEN 1 THEN '%s' WHEN 0 THEN '%s' END"
-_IS_WHOLE = "CAST({x} AS INTEGER) = {x} AND abs({x}) < %s THEN CAST({x} AS INTEGER)"
-_FINITE = "iif(abs({x}) > 1.7976931348623157e308, pg_float8({x}), {x})"
-_FLOAT8_TEXT = (
-    "CASE WHEN abs({x}) >= 1e15 OR {x} = 0 THEN pg_float8({x})"
-    " WHEN CAST({x} AS INTEGER) = {x} THEN CAST({x} AS INTEGER) ELSE replace({x}, '.0e', 'e') END"
+_FLOAT8 = (
+    "CASE WHEN CAST({x} AS INTEGER) = {x} AND abs({x}) < 1e15 THEN CAST({x} AS INTEGER)"
+    " WHEN length({x}) < 17 AND abs({x}) < 1e15 THEN %s ELSE %s END"
 )
 _DOCUMENTS = dict.fromkeys(["json", "jsonb", "numeric", "document", "bin", "rows"], "json({x})")
 _JSON = _DOCUMENTS | {
     "boolean": f"json({_BOOLEAN % ('true', 'false')})",
     "timestamptz": "replace({x}, ' ', 'T') || ':00'",
     "timestamp": "replace({x}, ' ', 'T')",
-    "float8": f"CASE WHEN {_IS_WHOLE % '1e15'} ELSE {_FINITE} END",
-    "float4": (
-        f"CASE WHEN {_IS_WHOLE % '1e6'} WHEN abs({{x}}) > 1.7e308 OR typeof({{x}}) = 'text' THEN {_FINITE}"
-        " ELSE CAST(pg_float4({x}) AS REAL) END"
-    ),
+    "float8": _FLOAT8 % ("{x}", "json(pg_json_number(pg_float8({x})))"),
+    "float4": "json(pg_json_number(pg_float4({x})))",
 }
-_TEXT = {"boolean": _BOOLEAN % ("true", "false"), "float8": _FLOAT8_TEXT, "float4": "pg_float4({x})"}
+_TEXT = {
+    "boolean": _BOOLEAN % ("true", "false"),
+    "float8": _FLOAT8 % ("replace({x}, '.0e', 'e')", "pg_float8({x})"),
+    "float4": "pg_float4({x})",
+}
 _CSV = _TEXT | {"boolean": _BOOLEAN % ("t", "f"), "text": f"iif({{x}} = '', {EMPTY}, {{x}})"}
 _ORDER = {
     "jsonb": "pg_jsonb_order({x})",

@@ -40,6 +40,7 @@ def build() -> str:
         "starts": table["start_states"],
         "ends": table["end_states"],
     }
+    _renumber(document)
     return json.dumps(document, separators=(",", ":"), sort_keys=True) + "\n"
 
 
@@ -58,6 +59,19 @@ def _states(table: dict[str, Any], rules: list[int]) -> list[dict[str, int]]:
         }
         for number in range(len(table["states"]))
     ]
+
+
+def _renumber(document: dict[str, Any]) -> None:
+    """Number the states as they are reached: lark's own numbers differ from run to run."""
+    states = document["states"]
+    order = [document["starts"][start] for start in STARTS]
+    for number in order:  # grows while it is read
+        reached = [target for _, target in sorted(states[number].items()) if target >= 0]
+        order += [target for target in dict.fromkeys(reached) if target not in order]
+    places = {number: place for place, number in enumerate(order)}
+    document["states"] = [{s: places[n] if n >= 0 else n for s, n in states[number].items()} for number in order]
+    for part in ("starts", "ends"):
+        document[part] = {symbol: places[number] for symbol, number in document[part].items()}
 
 
 if __name__ == "__main__":
