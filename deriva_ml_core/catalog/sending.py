@@ -1,0 +1,223 @@
+"""One file on its way to Hatrac: at once, or in chunks that can be taken up again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, urlsplit
+
+from deriva_ml_core.catalog import checksums
+from deriva_ml_core.catalog.http import HttpClient, json_body
+from deriva_ml_core.errors import CatalogError, ChecksumMismatch
+
+# Called with the number of bytes that have moved since the last call; negative where they must move again.
+Progress = Callable[[int], None]
+
+_BLOCK_BYTES = 2**18
+
+
+class Reader:
+    """A file that reports and hashes what is read; urllib3 may rewind it to send it again."""
+
+    def __init__(self, file: IO[bytes], progress: Progress | None) -> None:
+        self._file, self._progress = file, progress
+        self.reported = 0
+        self.hash = checksums.md5()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at least as many as asked for where there are."""
+        # urllib3 asks for 16 kB; larger blocks cost fewer calls, and it sends whatever it gets.
+        block = self._file.read(max(size, _BLOCK_BYTES) if size >= 0 else size)
+        self.hash.update(block)
+        done = self._file.tell()
+        if self._progress and done > self.reported:
+            self._progress(done - self.reported)
+            self.reported = done
+        return block
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go back to send again; what was hashed before is forgotten."""
+        self.hash = checksums.md5()
+        return self._file.seek(offset, whence)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The sending of one file; `md5` is its checksum in hex, `target` the object's path."""
+
+    client: HttpClient
+    file: Path
+    target: str
+    md5: str
+    content_type: str
+    filename: str
+    progress: Progress | None
+
+    def at_once(self) -> str:
+        """One PUT that only makes a new object; where there is one, its content decides."""
+        answer = self._put({"If-None-Match": "*"})
+        answer = answer or self.there() or self._put({})
+        assert answer is not None
+        return answer
+
+    def there(self) -> str | None:
+        """The URL of the version that is there, if it has our content; nothing is left to send then."""
+        stored = self._stored_version()
+        if stored:
+            self._report(self.file.stat().st_size)
+        return stored
+
+    def _put(self, precondition: dict[str, str]) -> str | None:
+        """The new version's URL; None where the precondition fails."""
+        headers = {
+            "Content-Type": self.content_type,
+            "Content-Length": str(self.file.stat().st_size),
+            "Content-MD5": checksums.as_base64(self.md5),
+            "Content-Disposition": self._disposition,
+            **precondition,
+        }
+        with self.file.open("rb") as file:
+            reader = Reader(file, self.progress)
+            try:
+                answer = self.client.request(
+                    "PUT",
+                    f"{self.target}?parents=true",
+                    body=reader,  # type: ignore[arg-type]  # has what urllib3 uses of a file: read, tell, seek
+                    headers=headers,
+                    accept=(412,),
+                )
+            except CatalogError as err:
+                if err.status == 400 and reader.hash.hexdigest() != self.md5:
+                    raise ChecksumMismatch(f"{self.file} changed while it was being sent") from err
+                raise
+        if answer.status == 412:
+            # These bytes went in vain; whoever draws a bar sees them go again, or be there.
+            self._report(-reader.reported)
+            return None
+        return _location(answer)
+
+    def _stored_version(self) -> str | None:
+        answer = self.client.request("HEAD", self.target, accept=(404, 409))
+        if answer.status != 200 or answer.headers.get("Content-MD5") != checksums.as_base64(self.md5):
+            return None
+        return answer.headers.get("Content-Location")
+
+    def in_chunks(self, chunk_size: int, resume_file: Path | None) -> str:
+        """Create or go on with an upload job, send what is missing, finalize."""
+        stored = self.there()
+        if stored:
+            _forget(resume_file)
+            return stored
+        job, done = self._job(chunk_size, resume_file)
+        for number, offset, size in self._chunks(chunk_size):
+            if number in done:
+                self._report(size)
+                continue
+            self._send_chunk(job, number, offset, size)
+            done.add(number)
+            self._remember(resume_file, job, chunk_size, done)
+        return self._finalize(job, resume_file)
+
+    def _finalize(self, job: str, resume_file: Path | None) -> str:
+        try:
+            answer = self.client.request("POST", job)
+        except CatalogError as err:
+            if err.status == 409:
+                # The job stays and would fail again: the next call starts anew.
+                self.client.request("DELETE", job, accept=range(400, 600))
+                _forget(resume_file)
+                raise ChecksumMismatch(f"{self.file} changed while it was being sent") from err
+            if (err.status is None or err.status >= 500) and (stored := self._stored_version()):
+                _forget(resume_file)
+                return stored
+            raise
+        _forget(resume_file)
+        return _location(answer)
+
+    def _job(self, chunk_size: int, resume_file: Path | None) -> tuple[str, set[int]]:
+        """The job's path and the chunks that it has; a remembered one if it is still ours and still there."""
+        state = _read_state(resume_file)
+        if state and (state["target"], state["md5"], state["chunk"]) == (self.target, self.md5, chunk_size):
+            answer = self.client.request("GET", state["job"], headers={"Accept": "application/json"}, accept=(404,))
+            if answer.status == 200:
+                return str(state["job"]), set(state["done"])
+        document = {
+            "chunk-length": chunk_size,
+            "content-length": self.file.stat().st_size,
+            "content-type": self.content_type,
+            "content-md5": checksums.as_base64(self.md5),
+            "content-disposition": self._disposition,
+        }
+        answer = self.client.request(
+            "POST",
+            f"{self.target};upload?parents=true",
+            body=json_body(document),
+            headers={"Content-Type": "application/json"},
+        )
+        job = _location(answer)
+        self._remember(resume_file, job, chunk_size, set())
+        return job, set()
+
+    def _chunks(self, chunk_size: int) -> Iterator[tuple[int, int, int]]:
+        """Number, offset and size of each chunk."""
+        total = self.file.stat().st_size
+        for number, offset in enumerate(range(0, total, chunk_size)):
+            yield number, offset, min(chunk_size, total - offset)
+
+    def _send_chunk(self, job: str, number: int, offset: int, size: int) -> None:
+        with self.file.open("rb") as file:
+            file.seek(offset)
+            content = file.read(size)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-MD5": base64.b64encode(checksums.md5(content).digest()).decode(),
+        }
+        self.client.request("PUT", f"{job}/{number}", body=content, headers=headers)
+        self._report(size)
+
+    def _remember(self, resume_file: Path | None, job: str, chunk_size: int, done: set[int]) -> None:
+        if resume_file is None:
+            return
+        state = {"job": job, "target": self.target, "md5": self.md5, "chunk": chunk_size, "done": sorted(done)}
+        # Written beside and renamed: a crash leaves the old state or the new one.
+        beside = resume_file.with_name(f"{resume_file.name}.{os.getpid()}.new")
+        beside.write_text(json.dumps(state))
+        beside.replace(resume_file)
+
+    def _report(self, size: int) -> None:
+        if self.progress:
+            self.progress(size)
+
+    @property
+    def _disposition(self) -> str:
+        return f"filename*=UTF-8''{quote(os.path.basename(self.filename), safe='')}"  # noqa: PTH119 - a name, no path
+
+
+def _location(answer: Any) -> str:
+    """The path of what was made, without a host."""
+    text = answer.headers.get("Location") or answer.data.decode().strip()
+    parts = urlsplit(text)
+    return str(parts.path)
+
+
+def _read_state(resume_file: Path | None) -> dict[str, Any] | None:
+    """The remembered upload; None where there is none or it can't be read (then the upload starts anew)."""
+    try:
+        state = json.loads(resume_file.read_text()) if resume_file else None
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) and state.keys() >= {"job", "target", "md5", "chunk", "done"} else None
+
+
+def _forget(resume_file: Path | None) -> None:
+    if resume_file is not None:
+        resume_file.unlink(missing_ok=True)
