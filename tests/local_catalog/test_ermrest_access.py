@@ -7,6 +7,7 @@ import pytest
 from werkzeug.test import Client
 
 from deriva_ml_core.local_catalog.app import Application
+from deriva_ml_core.local_catalog.ermrest.soundness import defects
 from deriva_ml_core.local_catalog.root import Root
 from deriva_ml_core.local_catalog.users import Users
 
@@ -192,3 +193,40 @@ def test_a_row_of_a_dropped_table_is_found_as_deleted(server):
     found = server.ask("boss", "GET", f"/entity_rid/{rid.lower()}").json
 
     assert (found["RID"], found["table_name"], found["last_visible_snaptime"]) == (rid, "T", last)
+
+
+def test_truncated_history_keeps_what_is_younger(server):
+    """What had ended is forgotten; every later snapshot, its rows and its model, reads as before."""
+
+    def read(snaptime):
+        answer = server.ask("boss", "GET", "/entity/S:T", base=f"/ermrest/catalog/1@{snaptime}")
+        return answer.json if answer.status_code == 200 else answer.status_code
+
+    def now():
+        return server.ask("boss", "GET", "").json["snaptime"]
+
+    first = now()
+    server.ask("boss", "PUT", "/attributegroup/S:T/a;b", [{"a": "1", "b": "y"}])
+    second = now()
+    server.ask("boss", "DELETE", "/schema/S/table/T/column/b")
+    kept = read(second), read(now())
+
+    assert server.ask("ann", "DELETE", f"/history/,{second}").status_code == 403
+    assert server.ask("boss", "DELETE", "/history/,").status_code == 400
+    assert server.ask("boss", "DELETE", f"/history/,{second}").status_code == 204
+    assert read(first) == 409
+    assert (read(second), read(now())) == kept
+    found = server.ask("boss", "GET", "/history/,").json
+    assert (found["snaprange"], found["amendver"]) == ([second, now()], now())
+    assert list(defects(server.root.path / "catalogs" / "1" / "catalog.db")) == []
+
+
+def test_a_truncated_table_is_gone_for_good(server):
+    """A table that was deleted before leaves nothing in the file."""
+    rid = server.ask("boss", "GET", "/entity/S:T").json[0]["RID"]
+    server.ask("boss", "DELETE", "/schema/S/table/T")
+    snaptime = server.ask("boss", "GET", "").json["snaptime"]
+
+    assert server.ask("boss", "DELETE", f"/history/,{snaptime}").status_code == 204
+    assert server.ask("boss", "GET", f"/entity_rid/{rid}").status_code == 404
+    assert server.ask("boss", "POST", "/schema/S/table", table("T", "a")).status_code == 201

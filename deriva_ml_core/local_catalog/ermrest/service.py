@@ -7,14 +7,13 @@
     /ermrest/catalog/ID[@SNAP]/schema...       modelresources.py (annotation, acl too)
     /ermrest/catalog/ID[@SNAP]/entity/...      reading.py, writing.py (attribute, attributegroup, aggregate too)
     /ermrest/catalog/ID[@SNAP]/entity_rid/RID  entityrid.py
-    /ermrest/catalog/ID/history/FROM,UNTIL     the range of snapshots
+    /ermrest/catalog/ID/history/FROM,UNTIL     history.py
 
 Source: ERMrest docs, "Catalog Operations", "History Operations".
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 from pathlib import Path
 from threading import Lock
@@ -24,6 +23,7 @@ from deriva_ml_core.local_catalog.ermrest import (
     dataresources,
     definitions,
     entityrid,
+    history,
     modelresources,
     registering,
     systemtables,
@@ -31,7 +31,6 @@ from deriva_ml_core.local_catalog.ermrest import (
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.call import Call
 from deriva_ml_core.local_catalog.ermrest.documents import FEATURES, Writer
-from deriva_ml_core.local_catalog.ermrest.identifiers import decode, encode
 from deriva_ml_core.local_catalog.ermrest.locating import unescape
 from deriva_ml_core.local_catalog.ermrest.storage import Catalog, NoCatalog, StorageError
 from deriva_ml_core.local_catalog.errors import (
@@ -54,8 +53,6 @@ from deriva_ml_core.local_catalog.root import Root
 
 VERSION = "0.5.0"
 """The version of ERMrest whose protocol this is."""
-
-_SNAPSHOT = re.compile(r"[0-9A-Za-z-]+")
 
 
 class ErmrestService:
@@ -134,7 +131,7 @@ class ErmrestService:
         raw_identity, at, raw_snapshot = name.partition("@")
         identity = unescape(raw_identity)
         entry, folder = self._root.find_catalog(identity)
-        asked = _read_snapshot(raw_snapshot) if at else None
+        asked = history.read_snapshot(raw_snapshot) if at else None
         catalog = self._opened(entry.number, folder)
         self._remember(entry.number, catalog, request.client)
         call = Call(request, catalog, identity, asked)
@@ -253,32 +250,8 @@ def _inside(call: Call, rest: str) -> Response:
         _allow(call.request, "GET")
         return entityrid.answer(call, below)
     if kind == "history":
-        return _history(call, below)
+        return history.answer(call, below)
     raise Unrouted(call.request.raw_path)
-
-
-# History
-
-
-def _history(call: Call, raw_range: str) -> Response:
-    first, comma, rest = raw_range.partition(",")
-    last, slash, _ = rest.partition("/")
-    if not comma or call.asked is not None:
-        raise NotFound("History is a resource of the catalog itself: catalog/ID/history/FROM,UNTIL.")
-    if slash or call.request.verb != "GET":
-        raise NotProvided("History cannot be truncated, amended or redacted here: it stays as it was.")
-    low = _read_snapshot(first) if first else 0
-    high = _read_snapshot(last) if last else 2**63 - 1
-    with call.read() as view:
-        sql = "SELECT min(snaptime), max(snaptime) FROM snapshot WHERE snaptime BETWEEN ? AND ?"
-        found = view.db.execute(sql, (low, high)).fetchone()
-        if found is None or found[0] is None:
-            raise Conflict("There is no snapshot in this range.")
-        document = {"amendver": None, "snaprange": [encode(snaptime) for snaptime in found]}
-        return call.answer(json_response(document), view.snaptime)
-
-
-# What requests say
 
 
 def _allow(request: Request, *verbs: str) -> None:
@@ -291,13 +264,3 @@ def _require_admin(client: Client) -> None:
         raise Unauthorized("Making catalogs needs a session.")
     if not client.admin:
         raise client.refusal("Only administrators of the root folder make catalogs.")
-
-
-def _read_snapshot(raw: str) -> int:
-    """The time that a snapshot id means; one that is badly escaped is 400, one that is no id 409 (observed)."""
-    if not _SNAPSHOT.fullmatch(raw):
-        raise BadRequest(f"{raw!r} is not a snapshot id.")
-    snaptime = decode(raw)
-    if snaptime is None:
-        raise Conflict(f"{raw!r} is not a snapshot id.")
-    return snaptime

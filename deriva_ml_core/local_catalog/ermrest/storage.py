@@ -52,6 +52,7 @@ CREATE TABLE state (
 );
 CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE snapshot (snaptime INTEGER PRIMARY KEY, client TEXT);
+CREATE TABLE amendment (snaptime INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 CREATE TABLE model_change (snaptime INTEGER PRIMARY KEY);
 CREATE TABLE serial (column_oid INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE element (
