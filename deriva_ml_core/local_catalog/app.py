@@ -72,6 +72,8 @@ class Application:
             return _refused(request, refusal)
         except HTTPException as err:  # werkzeug's own: a broken body or header
             return _refused(request, BadRequest(err.description or ""))
+        except (ConnectionError, TimeoutError):
+            return _refused(request, BadRequest("The connection broke before the whole body had come."))
         except (apsw.Error, OSError) as err:
             return _refused(request, _storage_refusal(err))
         except Exception:  # whatever went wrong, the client gets an answer and we get a traceback
@@ -140,7 +142,7 @@ def _storage_refusal(err: apsw.Error | OSError) -> Refusal:
         return Forbidden("The root folder is read-only.")
     if isinstance(err, apsw.BusyError | apsw.LockedError):
         return Busy(headers={"Retry-After": "1"})
-    if isinstance(err, apsw.CantOpenError | FileNotFoundError):
+    if isinstance(err, apsw.CantOpenError):
         return NotFound("It was removed, or its folder cannot be opened.")
     log.error("storage failed", exc_info=err)
     return _StorageFailed(f"The root folder failed: {err}.")
@@ -162,7 +164,7 @@ def _drain(request: Request, response: Response) -> None:
     while left > 0:
         try:
             piece = request.stream.read(_PIECE_BYTES)
-        except (HTTPException, OSError, ValueError):  # the client is gone, or its body is broken
+        except (Refusal, HTTPException, OSError, ValueError):  # the client is gone, or its body is broken
             break
         if not piece:
             return

@@ -94,9 +94,12 @@ class Registry:
             ).fetchall()
         return [CatalogEntry(*row) for row in rows]
 
-    def new_catalog(self, wanted: str | None = None) -> CatalogEntry:
+    def reserve_catalog(self, wanted: str | None = None) -> CatalogEntry:
         """
-        Register a catalog; its id is a number unless one is wanted.
+        Take an id and a number for a catalog that is about to be made; nobody sees it until it is published.
+
+        Args:
+            wanted: its id; None: its number.
 
         Raises:
             Conflict: the id is or was in use.
@@ -107,8 +110,14 @@ class Registry:
             number = _next_number(db)
             identity = str(number) if wanted is None else wanted
             created = time.time()
-            db.execute("INSERT INTO catalog (number, id, created) VALUES (?, ?, ?)", (number, identity, created))
+            row = (number, identity, created, created)
+            db.execute("INSERT INTO catalog (number, id, created, deleted) VALUES (?, ?, ?, ?)", row)
         return CatalogEntry(number, identity, created)
+
+    def publish_catalog(self, entry: CatalogEntry) -> None:
+        """Let everybody see a catalog that is whole."""
+        with self.writing() as db:
+            db.execute("UPDATE catalog SET deleted = NULL WHERE number = ?", (entry.number,))
 
     def find_catalog(self, name: str) -> CatalogEntry:
         """

@@ -77,13 +77,14 @@ class Root:
         Raises:
             Conflict: the id is or was in use.
         """
-        entry = self.registry.new_catalog(wanted)
+        entry = self.registry.reserve_catalog(wanted)
         folder = self.catalog_folder(entry)
         try:
             folder.mkdir(parents=True)
             fill(folder)
-        except BaseException:  # whatever went wrong, no half catalog may stay registered
-            self.delete_catalog(entry.id)
+            self.registry.publish_catalog(entry)
+        except BaseException:  # whatever went wrong, nobody has seen it
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         return entry
 
@@ -97,7 +98,7 @@ class Root:
         """
         entry = self.registry.find_catalog(name)
         folder = self.catalog_folder(entry)
-        if not folder.is_dir():  # its maker has registered it and not filled it yet, or died
+        if not folder.is_dir():  # somebody is removing it
             raise NotFound(f"There is no catalog {name!r}.")
         return entry, folder
 

@@ -28,6 +28,7 @@ from typing import Any
 from cheroot import wsgi
 
 from .app import Application
+from .chunked import ChunkedBody
 from .errors import RootError
 from .root import Root
 from .users import Users
@@ -105,6 +106,16 @@ class LocalServer:
         self.stop()
 
 
+class _Gateway(wsgi.Gateway_10):
+    """cheroot's way from a request to the application, with a body in chunks that is read in bounded pieces."""
+
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot's base says nothing
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        if self.req.chunked_read:
+            environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
+        return environ
+
+
 _abandoned: list["_Running"] = []  # never collected: closing an inherited SQLite connection could harm the parent
 
 
@@ -175,6 +186,7 @@ def _make_server(address: tuple[str, int], app: Application, *, threads: int) ->
     # Idle connections cost a file descriptor, no thread, so that clients may keep them for a minute.
     server = _Server(address, app, numthreads=threads, request_queue_size=128, timeout=60, shutdown_timeout=2)
     server.keep_alive_conn_limit = 1000
+    server.gateway = _Gateway
     return server
 
 

@@ -134,10 +134,8 @@ class Objects:
 
     def _put_content(self, request: Request, path: str, plan: "_Plan") -> Response:
         described = metadata.from_mapping({field: request.headers.get(field) for field in metadata.FIELDS})
-        size = request.content_length
-        if size is None and not request.environ.get("wsgi.input_terminated"):
-            size = 0
-        with self._store.receive(request.stream, size, md5=metadata.MD5 in described) as incoming:
+        body, size = request.incoming
+        with self._store.receive(body, size, md5=metadata.MD5 in described) as incoming:
             _check_sums(described, incoming)
             version = self._add(request, path, plan, incoming, described)
         return created(url(path, version))

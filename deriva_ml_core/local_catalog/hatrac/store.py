@@ -17,19 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from ..errors import BadRequest
+from ..http import Readable
 
-PIECE_BYTES = 1024 * 1024
-_PARALLEL_FROM_BYTES = 4 * PIECE_BYTES
-
-
-class Readable(Protocol):
-    """A body on its way in."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+PIECE_BYTES = 256 * 1024
+_PARALLEL_FROM_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +64,10 @@ class ContentStore:
         Raises:
             BadRequest: the body ends early.
         """
-        path = self._incoming / f"put-{secrets.token_hex(16)}"
+        path, opened = self._new_file()
         try:
-            with path.open("xb", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                hashes = _Hashes(md5=md5, parallel=(size_bytes or PIECE_BYTES) >= _PARALLEL_FROM_BYTES)
+            with opened as file:
+                hashes = _Hashes(md5=md5, parallel=(size_bytes or 0) >= _PARALLEL_FROM_BYTES)
                 with hashes:
                     received = _copy(body, file, hashes, size_bytes)
                 os.fsync(file.fileno())
@@ -82,6 +75,16 @@ class ContentStore:
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def _new_file(self) -> tuple[Path, BinaryIO]:
+        """A new file under a lock. Between making and locking it, another process may take it for left behind."""
+        while True:
+            path = self._incoming / f"put-{secrets.token_hex(16)}"
+            file = path.open("xb", buffering=0)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return path, file
+            file.close()
 
     def keep(self, path: Path, sha256: bytes) -> None:
         """Give durable content its name; it may have it already."""

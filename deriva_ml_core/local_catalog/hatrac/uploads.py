@@ -103,7 +103,7 @@ class Uploads:
         length = _chunk_length(request, upload, number)
         told = metadata.from_mapping({metadata.MD5: request.headers.get("Content-MD5")}).get(metadata.MD5)
         with _locked(self._store.upload_path(upload.job), fcntl.LOCK_SH) as file:
-            digest = write_at(request.stream, file, number * upload.chunk_bytes, length, md5=told is not None)
+            digest = write_at(request.incoming[0], file, number * upload.chunk_bytes, length, md5=told is not None)
             if told and digest != metadata.decode_hash(told):
                 raise BadRequest(f"Content-MD5 {told} does not match the chunk.")
             with self._registry.writing() as db:
