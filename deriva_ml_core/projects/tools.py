@@ -83,6 +83,12 @@ def project_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept
 
 
+def _console_environment() -> dict[str, str]:
+    """In a pipe (CI, a log file) Python would keep its output back, and our own lines would come first."""
+    unbuffered = {} if sys.stdout.isatty() else {"PYTHONUNBUFFERED": "1"}
+    return project_environment() | unbuffered
+
+
 def run(command: list[str], folder: Path, *, quiet: bool = False) -> str:
     """
     Run a command in a project.
@@ -97,7 +103,7 @@ def run(command: list[str], folder: Path, *, quiet: bool = False) -> str:
         ToolFailed: it ended with an error; where it was quiet, the text has its last line.
     """
     done = subprocess.run(
-        command, cwd=folder, env=project_environment(), capture_output=quiet, text=True, errors="replace", check=False
+        command, cwd=folder, env=_console_environment(), capture_output=quiet, text=True, errors="replace", check=False
     )
     if done.returncode == 0:
         return done.stdout or ""
