@@ -159,14 +159,21 @@ class DatasetBag:
 
     # --- members ---
 
-    def list_dataset_members(self, recurse: bool = False, limit: int | None = None) -> dict[str, list[Row]]:
+    def list_dataset_members(
+        self, recurse: bool = False, limit: int | None = None, version: object = None
+    ) -> dict[str, list[Row]]:
         """
         Rows of its members by table name, sorted by RID.
 
         Args:
             recurse: with the members of the datasets nested in it.
             limit: at most so many of each table.
+            version: the bag's own, or None: it has no other.
+
+        Raises:
+            DerivaMLDatasetNotFound: another version.
         """
+        self._require_version(version)
         datasets = {self.dataset_rid, *(self._below(self.dataset_rid) if recurse else ())}
         found: dict[str, list[Row]] = {}
         for name, link, dataset_column, member_column in self._element_links():
@@ -178,13 +185,15 @@ class DatasetBag:
         """Names of the tables that have members here."""
         return [name for name, *_ in self._element_links()]
 
-    def list_dataset_children(self, recurse: bool = False) -> list[DatasetBag]:
+    def list_dataset_children(self, recurse: bool = False, version: object = None) -> list[DatasetBag]:
         """The datasets nested in it; with `recurse`, in these too."""
+        self._require_version(version)
         rids = self._below(self.dataset_rid) if recurse else self._nested.get(self.dataset_rid, [])
         return [DatasetBag(self.path, rid) for rid in rids]
 
-    def list_dataset_parents(self, recurse: bool = False) -> list[DatasetBag]:
+    def list_dataset_parents(self, recurse: bool = False, version: object = None) -> list[DatasetBag]:
         """The datasets of this bag that it is nested in; with `recurse`, those above them too."""
+        self._require_version(version)
         parents = [rid for rid, nested in self._nested.items() if self.dataset_rid in nested]
         if recurse:
             parents = [rid for rid in self._nested if self.dataset_rid in self._below(rid)]
@@ -196,6 +205,13 @@ class DatasetBag:
         return sorted(row["Execution"] for row in links if row["Dataset"] == self.dataset_rid)
 
     # --- inside ---
+
+    def _require_version(self, version: object) -> None:
+        if version is not None and DatasetVersion.parse(version) != self.current_version:
+            raise DerivaMLDatasetNotFound(
+                f"this is the bag of dataset {self.dataset_rid} at version {self.current_version}: "
+                f"download that of version {version}"
+            )
 
     @cached_property
     def _tables(self) -> dict[str, BagTable]:

@@ -18,6 +18,7 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,8 @@ class _Fetch:
                 found = self._find() or self._make()
                 if self._spec.materialize and found.missing:
                     self._materialize(found)
+        with suppress(OSError):  # when it was last used, for who makes room; another user's bag keeps its own time
+            os.utime(found.path)
         return DatasetBag(found.path, dataset_rid=self._entry.dataset_rid)
 
     # --- what is there ---

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +80,12 @@ def _cell(value: Any) -> str:
 
 def distinct_by_rid(sources: Sequence[Iterable[Row]]) -> Iterator[Row]:
     """
-    Rows of several answers, each once, sorted by RID; a single answer is passed through, as the server sorted it.
+    Rows of several answers, each once, sorted by RID; a single answer keeps the order in which the server sorted it.
 
-    The rows are kept in a temporary file: memory does not grow with their number.
+    Rows of several answers are kept in a temporary file: memory does not grow with their number.
     """
     if len(sources) == 1:
-        yield from sources[0]
+        yield from (next(same) for _, same in groupby(sources[0], key=itemgetter("RID")))
         return
     with (
         tempfile.TemporaryDirectory(prefix="deriva-ml-") as folder,

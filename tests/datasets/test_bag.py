@@ -73,6 +73,9 @@ def test_the_bag_knows_its_dataset(bag, dataset, images):
     assert [row["RID"] for row in bag.list_dataset_members()["Image"]] == sorted(images[:4])
     assert len(bag.list_dataset_members(limit=2)["Image"]) == 2
     assert bag.list_executions() == []
+    assert bag.list_dataset_members(version="1.0.0") == bag.list_dataset_members()
+    with pytest.raises(DerivaMLDatasetNotFound, match=r"2\.0\.0"):
+        bag.list_dataset_members(version="2.0.0")
 
 
 def test_it_is_a_valid_bdbag(bag):
@@ -217,11 +220,12 @@ def test_excluded_tables_stay_out(image_session, spec, tmp_path):
 def test_nested_datasets_are_in_the_bag(image_session, dataset, images, tmp_path):
     """Members of nested datasets come along; each dataset has its handle."""
     parent = create_dataset(image_session, dataset_types=["Complete"])
-    parent.add_dataset_members({"Dataset": [dataset.dataset_rid], "Image": images[5:]})
+    parent.add_dataset_members({"Dataset": [dataset.dataset_rid], "Image": [images[0], images[5]]})
     bag = fetch_bag(image_session, DatasetSpec(rid=parent.dataset_rid), tmp_path / "cache")
     (child,) = bag.list_dataset_children()
 
-    assert [row["RID"] for row in bag.list_dataset_members()["Image"]] == images[5:]
+    assert [row["RID"] for row in bag.list_dataset_members()["Image"]] == sorted([images[0], images[5]])
+    assert [row["RID"] for row in bag.get_table_as_dict("Image")] == sorted([*images[:4], images[5]])
     assert [row["RID"] for row in bag.list_dataset_members(recurse=True)["Image"]] == sorted([*images[:4], *images[5:]])
     assert (child.dataset_rid, child.current_version) == (dataset.dataset_rid, DatasetVersion(1, 0, 0))
     assert [parent.dataset_rid for parent in child.list_dataset_parents()] == [parent.dataset_rid]
