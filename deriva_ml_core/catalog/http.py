@@ -26,6 +26,7 @@ from urllib3.exceptions import (
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     SSLError,
 )
 from urllib3.response import BaseHTTPResponse
@@ -48,11 +49,11 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait and how often to ask again; seconds."""
+    """How long to wait and how often to ask again. As it is, a server may be away for a quarter of a minute."""
 
     connect_timeout_s: float = 6.0
     read_timeout_s: float = 120.0
-    connect_repeats: int = 3
+    connect_repeats: int = 5
     answer_repeats: int = 4
     backoff_s: float = 0.5
     backoff_max_s: float = 20.0
@@ -67,6 +68,9 @@ class HttpClient:
         credential: deriva's form: {"bearer-token": ...} or {"cookie": "name=value"}; None for an anonymous client.
         hostname: how the user calls the server, for messages.
         pool_size: connections kept open at most.
+
+    Attributes:
+        patience: may be changed at any time.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class HttpClient:
         self.has_login = bool(credential)
         self._require_safe(parts.scheme, parts.hostname or "")
         self._headers = {**_login_header(credential or {}), "deriva-client-context": '{"cid":"deriva-ml"}'}
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self._make_pool = partial(_pool, parts.scheme, parts.hostname or "", pool_size)
         self._pool, self._process = self._make_pool(), os.getpid()
         self.requests_sent = 0
@@ -118,7 +122,7 @@ class HttpClient:
                 body=body,
                 headers={**self._headers, **(headers or {})},
                 retries=self._retries(method),
-                timeout=urllib3.Timeout(connect=self._patience.connect_timeout_s, read=self._patience.read_timeout_s),
+                timeout=urllib3.Timeout(connect=self.patience.connect_timeout_s, read=self.patience.read_timeout_s),
                 preload_content=not stream,
             )
         except HTTPError as err:
@@ -148,16 +152,16 @@ class HttpClient:
         says_the_same = method in ("GET", "HEAD", "PUT")
         return urllib3.Retry(
             total=None,
-            connect=self._patience.connect_repeats,
-            read=self._patience.answer_repeats if says_the_same else 0,
-            status=self._patience.answer_repeats,
+            connect=self.patience.connect_repeats,
+            read=self.patience.answer_repeats if says_the_same else 0,
+            status=self.patience.answer_repeats,
             other=0,
             redirect=5 if says_the_same else 0,
             allowed_methods=None,
             status_forcelist=_TRANSIENT if says_the_same else _REFUSED_UNDONE,
-            backoff_factor=self._patience.backoff_s,
-            backoff_max=self._patience.backoff_max_s,
-            backoff_jitter=self._patience.backoff_s / 2,
+            backoff_factor=self.patience.backoff_s,
+            backoff_max=self.patience.backoff_max_s,
+            backoff_jitter=self.patience.backoff_s / 2,
             raise_on_status=False,
             raise_on_redirect=False,
         )
@@ -167,6 +171,8 @@ class HttpClient:
         url = self.base_url + path
         if isinstance(cause, NameResolutionError):
             return DerivaMLNotFoundError(f"no host is called '{self.hostname}' (or this machine has no network)")
+        if isinstance(cause, ProxyError):
+            return CatalogUnreachable(f"the proxy on the way to {self.hostname} refuses: {_plain(str(cause))}", url=url)
         if isinstance(cause, SSLError):
             return CatalogUnreachable(f"{self.hostname} has no certificate that this machine trusts: {cause}", url=url)
         if isinstance(cause, NewConnectionError | urllib3.exceptions.ConnectTimeoutError):

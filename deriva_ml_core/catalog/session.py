@@ -101,8 +101,11 @@ class CatalogSession:
         _require_identifier("catalog", number, r"[^/?#@\s]+")
         if credential is None and base_url is None:
             credential = _stored_credential(hostname)
+        # Somebody waits for the first answer, and a wrong name is likelier than a server that is away for a moment.
+        first = patience or Patience(connect_repeats=1, answer_repeats=2)
+        client = HttpClient(base_url or f"https://{hostname}", credential=credential, hostname=hostname, patience=first)
         session = cls(
-            HttpClient(base_url or f"https://{hostname}", credential=credential, hostname=hostname, patience=patience),
+            client,
             number,
             snapshot_id=snapshot or None,
             credential=credential,
@@ -112,6 +115,7 @@ class CatalogSession:
         )
         try:
             session._prove(known_catalogs)
+            client.patience = patience or Patience()
         except BaseException:  # Ctrl-C too: no connection may stay open
             session.close()
             raise

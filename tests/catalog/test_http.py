@@ -1,13 +1,14 @@
 """What is asked again and what is not, against a server that fails on purpose (the embedded one doesn't)."""
 
 import hashlib
+import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deriva_ml_core.catalog import objects
+from deriva_ml_core.catalog import objects, rows
 from deriva_ml_core.catalog.http import HttpClient, Patience
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import (
@@ -61,7 +62,7 @@ def failing_server(answer):
                 self.wfile.flush()
             self.close_connection = True
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_CONNECT = _serve
 
         def log_message(self, *args):
             pass
@@ -191,6 +192,42 @@ def test_a_redirect_to_another_host_does_not_carry_the_login():
         assert client.request("GET", "/hatrac/x").data == b"bytes"
 
     assert "Authorization" not in there[0][2]
+
+
+def test_the_machines_proxy_is_used_and_its_exceptions_too(monkeypatch):
+    """Where the network allows no other way, HTTPS_PROXY is the way, but not to the hosts of NO_PROXY."""
+    with failing_server(lambda *_: (403, b"")) as (proxy, seen):
+        monkeypatch.setenv("https_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "near.invalid")
+        for host in ("far.invalid", "near.invalid"):
+            client = HttpClient(f"https://{host}", patience=QUICK)
+            with pytest.raises((CatalogUnreachable, DerivaMLNotFoundError), match=r"the proxy|no host"):
+                client.request("GET", "/x")
+            client.close()
+
+    assert {path for _, path, _ in seen} == {"far.invalid:443"}
+
+
+def test_an_insert_with_leased_rids_is_sent_again():
+    """When its answer was lost, the same rows are sent once more: those that are there are left as they are."""
+    column = {"name": "Name", "type": {"typename": "text"}, "nullok": True, "default": None}
+    rid = {"name": "RID", "type": {"typename": "ermrest_rid"}, "nullok": False, "default": None}
+    table = {"column_definitions": [rid, column], "keys": [{"unique_columns": ["RID"]}], "foreign_keys": []}
+    schema = json.dumps({"schemas": {"demo": {"tables": {"T": table}}}}).encode()
+
+    def answer(method, _path, _headers, _count):
+        posts = [one for one in seen if one[0] == "POST"]
+        if method == "GET":
+            return 200, schema
+        return Cut() if len(posts) == 1 else (200, b"[]")
+
+    with failing_server(answer) as (url, seen):
+        session = CatalogSession(HttpClient(url, hostname="local", patience=QUICK), "1")
+        rows.insert(session, "T", [{"RID": "1-ABCD", "Name": "a"}], leased=True)
+        session.close()
+
+    sent = [path for method, path, _ in seen if method == "POST"]
+    assert sent == ["/ermrest/catalog/1/entity/demo:T?nondefaults=RID&onconflict=skip"] * 2
 
 
 def test_a_host_without_ermrest_is_said_to_be_no_deriva_server():
