@@ -130,6 +130,18 @@ def _write(path: Path, text: str) -> None:
     path.write_text(dedent(text), encoding="utf-8")
 
 
+def user_environment(folder: Path) -> dict[str, str]:
+    """A new home, an embedded catalog of its own, and compiled modules kept as a user's Python keeps them."""
+    (folder / "home").mkdir()
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {
+        **env,
+        "HOME": str(folder / "home"),
+        "DERIVA_ML_LOCAL_ROOT": str(folder / "catalogs"),
+        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
+    }
+
+
 def count_requests(ours: Path, env: dict[str, str]) -> list[str]:
     """The requests of one run, in order, as the embedded server got them."""
     seen = ours.parent / "requests"
@@ -146,8 +158,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        env = {**os.environ, "HOME": str(folder / "home"), "DERIVA_ML_LOCAL_ROOT": str(folder / "catalogs")}
-        (folder / "home").mkdir()
+        env = user_environment(folder)
         ours, bare = make_projects(folder)
         for arguments in (["create", "bench"], ["schema", "install", "bench"]):
             command(str(ENVIRONMENT / "deriva-ml-catalog"), *arguments, env=env)()
