@@ -95,9 +95,7 @@ def test_a_model_comes_back_as_it_was_sent(server, schema, name, columns):
 
 
 fields = st.sampled_from(
-    "schema_name table_name column_definitions keys foreign_keys kind comment annotations acls acl_bindings name type"
-    " nullok default unique_columns names foreign_key_columns referenced_columns on_delete on_update schemas tables"
-    " typename is_array is_domain base_type types projection projection_type scope_acl owner select id".split()
+    ["schema_name", "table_name", "column_definitions", "keys", "foreign_keys", "kind", "comment", "annotations", "acls", "acl_bindings", "name", "type", "nullok", "default", "unique_columns", "names", "foreign_key_columns", "referenced_columns", "on_delete", "on_update", "schemas", "tables", "typename", "is_array", "is_domain", "base_type", "types", "projection", "projection_type", "scope_acl", "owner", "select", "id"]
 )
 bodies = st.recursive(
     json_values | st.sampled_from(["S", "T", "RID", "text", "int4[]", "*", "CASCADE", "a", "RCB"]),
@@ -257,3 +255,41 @@ def test_the_system_keeps_its_tables(server):
     assert server.ask("PUT", "/schema/public", {"schema_name": "x"}).status_code == 409
     assert server.ask("DELETE", f"{path}/column/RID").status_code == 409
     assert server.ask("PUT", f"{path}/column/RMT", {"name": "x"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("typename", "sent", "shown"),
+    [
+        *(("int4", "12", 12), ("text", 5, "5"), ("boolean", 1, True), ("float8", "1.50", 1.5), ("text", None, None)),
+        *(
+            ("jsonb", {"b": 1, "a": None}, {"b": 1, "a": None}),
+            ("text[]", ["x"], ["x"]),
+            ("date", "2024-02-29", "2024-02-29"),
+        ),
+    ],
+)
+def test_a_default_is_shown_in_the_form_of_its_type(server, typename, sent, shown):
+    """As it would read in a row."""
+    make_playground(server)
+    column = {"name": "d", "type": {"typename": typename}, "default": sent}
+
+    assert server.ask("POST", "/schema/S/table/T/column", column).json["default"] == shown
+    assert server.ask("DELETE", "/schema/S/table/T/column/d").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("typename", "default"), [("int4", "x"), ("int2", 40000), ("date", "2023-02-29"), ("color_rgb_hex", "red")]
+)
+def test_a_default_must_be_a_value(server, typename, default):
+    """A default that no row could have is refused."""
+    make_playground(server)
+    column = {"name": "d", "type": {"typename": typename}, "default": default}
+
+    assert server.ask("POST", "/schema/S/table/T/column", column).status_code in {400, 409}
+
+
+@pytest.mark.parametrize("text", ['{"k": 1e400}', '{"k": "\\ud800"}', '{"\\ud800": 1}', '{"k": NaN}'])
+def test_what_json_cannot_say_again_is_refused(server, text):
+    """An annotation that could not be written into /schema is not taken."""
+    for path in ("/annotation", "/annotation/x"):
+        assert server.ask("PUT", path, data=text.encode(), content_type="application/json").status_code == 400

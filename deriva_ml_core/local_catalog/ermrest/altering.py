@@ -17,7 +17,7 @@ from deriva_ml_core.local_catalog.ermrest.creating import comparable
 from deriva_ml_core.local_catalog.ermrest.draft import Draft, Fill, without
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Document, ForeignKey, Key, Schema, Table
 from deriva_ml_core.local_catalog.ermrest.typenames import read_type
-from deriva_ml_core.local_catalog.ermrest.values import convert_column, same_form, stored_default
+from deriva_ml_core.local_catalog.ermrest.values import convert_column, same_form, shown_default
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 SYSTEM_SCHEMA = "public"
@@ -102,8 +102,7 @@ def alter_column(draft: Draft, table: Table, column: Column, document: Any) -> C
     changed = replace(changed, nullok=says.read_bool(document, "nullok", default=column.nullok))
     if "default" in document or changed.type != column.type:
         default = document.get("default", column.default)
-        stored_default(changed.type, default)
-        changed = replace(changed, default=default)
+        changed = replace(changed, default=shown_default(changed.type, default))
     shape = (changed.name, changed.type, changed.nullok, changed.default)
     if column.is_system and shape != (column.name, column.type, column.nullok, column.default):
         raise Conflict(f"Column {column.name!r} belongs to the system: its name, type, nullok and default are fixed.")

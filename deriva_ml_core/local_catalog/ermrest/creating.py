@@ -26,7 +26,7 @@ from deriva_ml_core.local_catalog.ermrest.model import (
     Table,
 )
 from deriva_ml_core.local_catalog.ermrest.typenames import SYSTEM_TYPES, read_type
-from deriva_ml_core.local_catalog.ermrest.values import stored_default
+from deriva_ml_core.local_catalog.ermrest.values import shown_default, stored_default
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 _NOT_NULL = {"RID": False, "RCT": False, "RMT": False, "RCB": True, "RMB": True}
@@ -194,8 +194,7 @@ def read_column(draft: Draft, document: Any) -> Column:
             raise BadRequest(f"The system column {name} must have type {SYSTEM_TYPES[name].typename}.")
         nullok = _NOT_NULL[name]
     oid = draft.new_oid()
-    default = None if name in SYSTEM_TYPES else document.get("default")
-    stored_default(column_type, default)
+    default = None if name in SYSTEM_TYPES else shown_default(column_type, document.get("default"))
     return Column(
         oid,
         oid,

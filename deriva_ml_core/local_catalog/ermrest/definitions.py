@@ -85,11 +85,11 @@ def check_annotations(annotations: Any) -> Document:
 
 
 def check_storable(value: Any) -> None:
-    """Refuse JSON that has lone surrogates, or that is nested too deep to be written again."""
+    """Refuse JSON that has lone surrogates or endless numbers (1e400), or is nested too deep to be written again."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as err:
-        raise BadRequest("The document has characters or a depth that cannot be stored.") from err
+        raise BadRequest("The document has characters, numbers or a depth that cannot be stored.") from err
 
 
 def read_bool(document: Mapping[str, Any], field: str, *, default: bool) -> bool:

@@ -6,10 +6,14 @@ from typing import Any
 
 import apsw
 
+from deriva_ml_core.local_catalog.ermrest.definitions import check_storable
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Table
 from deriva_ml_core.local_catalog.ermrest.sqlforms import form_of, text_form
-from deriva_ml_core.local_catalog.ermrest.types import Stored, kind_of, parser, reader
+from deriva_ml_core.local_catalog.ermrest.types import Stored, element, kind_of, parser, reader
 from deriva_ml_core.local_catalog.errors import BadRequest
+
+_PLAIN = frozenset({"text", "number", "boolean", "uuid"})
+"""Families of types whose values have one obvious form in JSON."""
 
 
 def stored_default(column_type: ColumnType, value: Any) -> Stored:
@@ -20,6 +24,19 @@ def stored_default(column_type: ColumnType, value: Any) -> Stored:
         BadRequest, Conflict: it is no value of the type.
     """
     return None if value is None else reader(column_type)(value)
+
+
+def shown_default(column_type: ColumnType, value: Any) -> Any:
+    """
+    A default of a model document as /schema shows it: in the type's own JSON form, 12 for "12" in an integer column.
+
+    Raises:
+        BadRequest, Conflict: it is no value of the type.
+    """
+    check_storable(value)
+    stored = stored_default(column_type, value)
+    kind = kind_of(column_type)
+    return element(kind, stored) if kind.family in _PLAIN and not column_type.array else value
 
 
 def same_form(old: ColumnType, new: ColumnType) -> bool:
