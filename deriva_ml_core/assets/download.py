@@ -178,7 +178,7 @@ def download(
         _fetch_one(session, asset, places[asset.rid], cache, keep=asset.rid in keep, meter=meter)
         meter.finish(places[asset.rid])
 
-    for outcome in in_parallel(assets, fetch, workers=workers):
+    for outcome in in_parallel(assets, fetch, workers=workers, stop=meter.stop):
         if outcome.error is not None:
             asset = outcome.job
             raise type(outcome.error)(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deriva_ml_core.assets.paths import AssetFilePath
-from deriva_ml_core.errors import DerivaMLUploadError
+from deriva_ml_core.errors import DerivaMLException, DerivaMLUploadError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,12 @@ class UploadReport:
         )
 
 
+class TransferStoppedError(DerivaMLException):
+    """A transfer was ended before its time, because the user stopped the whole."""
+
+
 class ProgressMeter:
-    """Adds up the bytes of parallel transfers and tells one callback at a time."""
+    """Adds up the bytes of parallel transfers and tells one callback at a time; ends them when they are stopped."""
 
     def __init__(self, callback: ProgressCallback | None, sizes_bytes: Mapping[Path, int]) -> None:
         self._callback, self._lock = callback, threading.Lock()
@@ -116,9 +120,21 @@ class ProgressMeter:
         self._done: dict[Path, int] = {}
         self._moved: dict[Path, int] = {}
         self._completed = self._finished = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End every transfer at its next block."""
+        self._stopped = True
 
     def advance(self, path: Path, size_bytes: int, phase: str = "Uploading") -> None:
-        """So many more bytes of this file are over; told in whatever thread calls, one at a time."""
+        """
+        So many more bytes of this file are over; told in whatever thread calls, one at a time.
+
+        Raises:
+            TransferStoppedError: the transfers were stopped; the file that calls ends here.
+        """
+        if self._stopped:
+            raise TransferStoppedError(f"{path} was not finished: the transfer was stopped")
         if self._callback is None:
             return
         with self._lock:

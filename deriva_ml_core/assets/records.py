@@ -5,13 +5,14 @@ All of it may be repeated: rows are matched by URL, types and links by their key
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deriva_ml_core.assets.names import object_name
 from deriva_ml_core.assets.tables import AssetTables
+from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import (
     CatalogError,
@@ -84,8 +85,7 @@ def link_assets(
         CatalogError: the server refused; CatalogUnreachable: no answer.
     """
     recorder = _Recorder(session, session.model.table(table), execution_rid, role)
-    recorder.add_types((rid, ()) for rid in rids)
-    recorder.add_links(rids)
+    recorder.link(rids)
 
 
 class _Recorder:
@@ -98,9 +98,20 @@ class _Recorder:
         by_url = {file.url: file for file in files}  # the same bytes under the same name are one asset
         rids = self._rows(list(by_url.values()))
         stored = {url: rid for url, rid in rids.items() if isinstance(rid, str)}
-        self.add_types((stored[file.url], file.asset_types) for file in files if file.url in stored)
-        self.add_links(list(dict.fromkeys(stored.values())))
+        types = [(stored[file.url], file.asset_types) for file in files if file.url in stored]
+        self._both(lambda: self.add_types(types), lambda: self.add_links(list(dict.fromkeys(stored.values()))))
         return Recorded([rids[file.url] for file in files], self.warnings)
+
+    def link(self, rids: Sequence[str]) -> None:
+        """Role and tag of rows that are there."""
+        self._both(lambda: self.add_types((rid, ()) for rid in rids), lambda: self.add_links(rids))
+
+    @staticmethod
+    def _both(*steps: Callable[[], None]) -> None:
+        """Two requests that do not wait for each other: users sit 100 ms away from their server."""
+        for outcome in in_parallel(steps, lambda step: step(), workers=2):
+            if outcome.error is not None:
+                raise outcome.error
 
     # --- rows ---
 

@@ -23,12 +23,18 @@ class Outcome(Generic[Job, Answer]):
     error: DerivaMLException | None
 
 
-def in_parallel(jobs: Iterable[Job], work: Callable[[Job], Answer], *, workers: int) -> Iterator[Outcome[Job, Answer]]:
+def in_parallel(
+    jobs: Iterable[Job],
+    work: Callable[[Job], Answer],
+    *,
+    workers: int,
+    stop: Callable[[], None] | None = None,
+) -> Iterator[Outcome[Job, Answer]]:
     """
     Outcomes as they come, not in the order of `jobs`; at most 4 * `workers` jobs are taken ahead.
 
     A job that ends with one of our errors is an outcome, the others go on. Any other exception (Ctrl-C among them)
-    stops all: jobs that have not begun are dropped, those that have are waited for.
+    stops all: jobs that have not begun are dropped, `stop` is called (to end those that have), and they are waited for.
     """
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="deriva-ml-transfer")
@@ -41,6 +47,10 @@ def in_parallel(jobs: Iterable[Job], work: Callable[[Job], Answer], *, workers: 
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield _outcome(running.pop(future), future)
+    except BaseException:  # Ctrl-C too: nobody wants to wait for the rest of a large file
+        if stop is not None:
+            stop()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -120,7 +120,7 @@ class _Upload:
         """Send and record; the files that may succeed another time, each with its error."""
         sent: list[_Sent] = []
         again: list[tuple[StagedFile, DerivaMLException]] = []
-        for outcome in in_parallel(files, self._send, workers=self._workers):
+        for outcome in in_parallel(files, self._send, workers=self._workers, stop=self._meter.stop):
             if outcome.answer is not None:
                 sent.append(outcome.answer)
                 self._keep(outcome.answer)

@@ -226,7 +226,7 @@ class _Fetch:
             place(source, target)
             meter.finish(target)
 
-        outcomes = list(in_parallel(bag.missing, fetch, workers=self._spec.fetch_concurrency))
+        outcomes = list(in_parallel(bag.missing, fetch, workers=self._spec.fetch_concurrency, stop=meter.stop))
         self._raise([(outcome.job, outcome.error) for outcome in outcomes if outcome.error is not None])
 
     def _raise(self, errors: Sequence[tuple[PayloadFile, DerivaMLException]]) -> None:

@@ -163,6 +163,27 @@ def test_large_files_go_in_chunks(image_session, staging, execution_rid):
     assert objects.get_file(image_session, row["URL"], staging.folder / "back").read_bytes() == data
 
 
+def test_ctrl_c_does_not_wait_for_a_large_file(image_session, staging, execution_rid):
+    """When the user stops an upload, files in flight end at their next chunk; a later upload goes on from there."""
+    stage(staging, ["a.png"])
+    staging.register("Image", "big.bin").write_bytes(os.urandom(2_000_000))
+
+    def interrupt(progress):
+        if progress.bytes_completed > 200_000:
+            raise KeyboardInterrupt
+
+    before = image_session.client.requests_sent
+    with pytest.raises(KeyboardInterrupt):
+        upload_staged(image_session, staging, execution_rid, chunk_size=10_000, progress=interrupt)
+    sent = image_session.client.requests_sent - before
+    later = Staging(staging.folder, image_session)
+    report = upload_staged(image_session, later, execution_rid, chunk_size=10_000)
+
+    assert sent < 60
+    assert report.total_uploaded == 2
+    assert image_session.client.requests_sent - before < 200 + 30
+
+
 def test_an_upload_killed_at_any_moment_is_finished_later(image_session, local_server, staging, execution_rid):
     """Kill -9 in the middle: a later upload finishes; every row and link is there exactly once."""
     count = 60
