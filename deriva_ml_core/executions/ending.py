@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.specs import DRY_RUN_RID
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.journal import now
+from deriva_ml_core.executions.redaction import Redactor
 from deriva_ml_core.executions.signals import Terminated
 from deriva_ml_core.executions.states import Status
 
@@ -22,8 +24,8 @@ def status_after(error: BaseException) -> Status:
 
 
 def failure_text(error: BaseException) -> str:
-    """`Type: message` (COMPAT section 10)."""
-    text = str(error)
+    """`Type: message` (COMPAT section 10), without secrets: it goes to the catalog."""
+    text = Redactor(os.environ).text(str(error))
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return named if len(named) <= _MAX_DETAIL else named[: _MAX_DETAIL - 1] + "…"
 

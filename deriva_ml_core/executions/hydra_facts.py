@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from deriva_ml_core.executions.redaction import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,13 @@ class HydraFacts:
     job_number: int | None = None
 
     def described(self, description: str) -> str:
-        """The description with the job's number and its overrides, so that the runs of a sweep can be told apart."""
+        """The description with the job's number and its overrides, so that the runs of a sweep can be told apart.
+
+        It goes to the catalog, so a secret in it does not: neither by an override nor by an interpolation.
+        """
+        redactor = Redactor(os.environ)
         own = [override for override in self.overrides if override.partition("=")[0].lstrip("+") != "description"]
+        own, description = redactor.document(own), redactor.prose(description)
         suffix = f" [overrides: {', '.join(own)}]" if own else ""
         prefix = "" if self.job_number is None else f"[Job {self.job_number}] "
         return f"{prefix}{description}{suffix}"

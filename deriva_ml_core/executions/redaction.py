@@ -195,6 +195,10 @@ class Redactor:
         """
         return "\n".join(self.lines(self._by_form(self._by_value(text)).split("\n"), code=code))
 
+    def prose(self, text: str) -> str:
+        """A description for people: by value and by form only, for `token: byte pairs` is no secret there."""
+        return self._by_form(self._by_value(text))
+
     def lines(self, lines: Sequence[str], *, code: bool = False) -> list[str]:
         """The rules that go by line: secrets by name, and private keys of many lines."""
         result, in_key = [], False
