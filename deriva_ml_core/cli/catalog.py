@@ -19,8 +19,7 @@ import platformdirs
 
 from deriva_ml_core.cli.catalog_schema import add_schema_commands
 from deriva_ml_core.errors import DerivaMLException
-from deriva_ml_core.local_catalog import RootError, serve
-from deriva_ml_core.local_catalog.errors import Refusal
+from deriva_ml_core.local_catalog.errors import Refusal, RootError
 from deriva_ml_core.local_catalog.root import Root
 
 Command = Callable[[argparse.Namespace], int]
@@ -141,6 +140,8 @@ def _delete(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from deriva_ml_core.local_catalog.server import serve
+
     if bool(args.tls_cert) != bool(args.tls_key):
         return _fail("--tls-cert and --tls-key go together.")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

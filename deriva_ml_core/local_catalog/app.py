@@ -7,9 +7,8 @@ A service is an object with `handle(request) -> Response`; it raises `errors.Ref
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from html import escape
-from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import apsw
@@ -17,7 +16,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from .authn import AuthnService, Doorkeeper
+from .ermrest.service import ErmrestService
 from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
+from .hatrac.service import HatracService
 from .http import Request
 from .root import Root
 from .users import Users
@@ -49,13 +50,11 @@ class Application:
         """
         self.root = root
         self._doorkeeper = Doorkeeper(Users(root.registry), process_token=process_token)
-        self._makers: dict[str, Callable[[], Service]] = {
-            "ermrest": self._ermrest,
-            "hatrac": self._hatrac,
-            "authn": lambda: AuthnService(self._doorkeeper),
+        self._services: dict[str, Service] = {
+            "ermrest": ErmrestService(root),
+            "hatrac": HatracService(root),
+            "authn": AuthnService(self._doorkeeper),
         }
-        self._services: dict[str, Service] = {}
-        self._making = Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -95,24 +94,10 @@ class Application:
 
     def _service(self, request: Request) -> Service:
         name = request.raw_path.split("/")[1] if request.raw_path.startswith("/") else ""
-        if name not in self._makers:
+        service = self._services.get(name)
+        if service is None:
             raise Unrouted(request.raw_path)
-        if name not in self._services:
-            with self._making:
-                self._services.setdefault(name, self._services.get(name) or self._makers[name]())
-        return self._services[name]
-
-    # Services are imported on first use: a process that never asks for one does not pay for it.
-
-    def _ermrest(self) -> Service:
-        from .ermrest.service import ErmrestService
-
-        return ErmrestService(self.root)
-
-    def _hatrac(self) -> Service:
-        from .hatrac.service import HatracService
-
-        return HatracService(self.root)
+        return service
 
 
 def _refused(request: Request, refusal: Refusal) -> Response:
