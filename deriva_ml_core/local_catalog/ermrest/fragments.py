@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 
+_MANY = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Fragment:
     """
@@ -26,12 +29,13 @@ def combine(word: Literal["AND", "OR"], fragments: Sequence[Fragment]) -> Fragme
     """
     Join one or more conditions.
 
-    The expression is a balanced tree: SQLite bounds the depth of expressions (1,000), not the number of terms.
+    The expression is a balanced tree: SQLite bounds the depth of expressions (1,000), not the number of terms. Its
+    planner takes time by the square of the number of terms, so that a long expression is hidden from it by a plus.
     """
     if len(fragments) == 1:
         return fragments[0]
     return Fragment(
-        _tree(word, [fragment.sql for fragment in fragments]),
+        ("+" if len(fragments) > _MANY else "") + _tree(word, [fragment.sql for fragment in fragments]),
         tuple(parameter for fragment in fragments for parameter in fragment.parameters),
         frozenset().union(*(fragment.uses for fragment in fragments)),
     )

@@ -11,7 +11,7 @@ from deriva_ml_core.local_catalog.ermrest.formats import Format, encode
 from deriva_ml_core.local_catalog.ermrest.sql import Statement
 from deriva_ml_core.local_catalog.errors import BadRequest
 
-_TOO_COMPLEX = ("too many", "too large", "too long", "too deep", "at most", "overflow", "too big")
+_TOO_COMPLEX = ("too many", "too large", "too long", "too deep", "at most", "overflow", "too big", "Recursion")
 """Words by which SQLite says that a statement exceeds one of its limits."""
 
 

@@ -24,6 +24,10 @@ from deriva_ml_core.local_catalog.ermrest.projections import Output
 from deriva_ml_core.local_catalog.ermrest.types import kind_of
 
 
+MAX_LOOKUPS = 12
+"""More are not nested in each other, because of SQLite's limit on the depth of expressions; they are joined."""
+
+
 class Source(Protocol):
     """Where rows come from: a View or a Transaction."""
 
@@ -83,7 +87,9 @@ def _plan(source: Source, path: Path, needed: frozenset[int], *, existential: bo
     instances = {instance.number: instance for instance in path.instances}
     plan = _Plan(source, instances, list(path.links), conditions, needed)
     if all(link.join == "inner" for link in path.links):
-        while (leaf := _dispensable(plan, existential=existential)) is not None:
+        while len(path.instances) - len(plan.instances) < MAX_LOOKUPS:
+            if (leaf := _dispensable(plan, existential=existential)) is None:
+                break
             _look_up(plan, *leaf)
     return plan
 
