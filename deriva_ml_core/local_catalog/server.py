@@ -196,6 +196,7 @@ def _stop_server(server: _Server) -> None:
     poke.daemon = True
     poke.start()
     server.stop()
+    poke.join()
 
 
 def _poke(address: Any) -> None:
