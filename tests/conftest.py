@@ -25,7 +25,7 @@ from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef, TableDef
 from deriva_ml_core.schema.install import install_schema
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
 
-pytest_plugins = ["project_fixture"]
+pytest_plugins = ["project_fixture", "ml_fixture"]
 
 SCHEMA_FACTS = Path(__file__).parent / "fixtures" / "deriva-ml-schema.json"
 

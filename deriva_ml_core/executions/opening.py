@@ -28,7 +28,7 @@ from deriva_ml_core.assets.specs import DRY_RUN_RID, AssetSpec
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import CatalogError, DerivaMLConfigurationError, WorkingFolderError
+from deriva_ml_core.errors import CatalogError, DerivaMLConfigurationError, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
 from deriva_ml_core.executions.ending import record_failure
 from deriva_ml_core.executions.hydra_facts import HydraFacts
@@ -173,8 +173,9 @@ def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, reques
     opened = Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
     try:
         _insert_row(session, journal.entry)
-    except CatalogError as err:
-        if err.status is not None and err.status < 500:  # refused: no row, so no execution and nothing to recover
+    except DerivaMLException as err:
+        lost = isinstance(err, CatalogError) and (err.status is None or err.status >= 500)
+        if not lost:  # refused: no row, so no execution and nothing to recover
             shutil.rmtree(folder, ignore_errors=True)
         raise
     journal.told("row", "status")

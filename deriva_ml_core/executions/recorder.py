@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.errors import DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.durations import duration_text
 from deriva_ml_core.executions.journal import Journal, JournalEntry
 from deriva_ml_core.executions.states import Status, check_transition
@@ -62,22 +63,24 @@ class StatusRecorder:
             InvalidTransitionError: it does not follow the present one; nothing has changed.
         """
         check_transition(self.journal.entry.rid, self.status, target)
-        self.journal.change_status(target, detail, mark=mark, unmark=unmark, **facts)
+        with self._kept():
+            self.journal.change_status(target, detail, mark=mark, unmark=unmark, **facts)
         log.info("execution %s: %s", self.journal.entry.rid, target.value)
         if tell:
             self.flush()
 
     def note(self, detail: str | None) -> None:
         """Another word on the present status: what a model is doing, say."""
-        self.journal.update(detail=detail, pending=self.journal.entry.pending | {"status"})
+        with self._kept():
+            self.journal.update(detail=detail, pending=self.journal.entry.pending | {"status"})
         self.flush()
 
     def measured(self, phase: str, seconds: float) -> None:
         """Keep a duration; the catalog hears of it with the next status."""
         entry = self.journal.entry
-        self.journal.update(
-            durations={**entry.durations, phase: round(seconds, 3)}, pending=entry.pending | {"durations"}
-        )
+        durations = {**entry.durations, phase: round(seconds, 3)}
+        with self._kept():
+            self.journal.update(durations=durations, pending=entry.pending | {"durations"})
 
     def flush(self) -> bool:
         """Tell the catalog what it does not know; whether it knows all now. A failure is a warning and stays marked."""
@@ -93,8 +96,17 @@ class StatusRecorder:
             log.warning("execution %s is %s, but the catalog was not told: %s", entry.rid, entry.status.value, err)
             self._silent_until = time.monotonic() + SILENCE_S
             return False
-        self.journal.told(*due)
+        with self._kept():
+            self.journal.told(*due)
         return True
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """A disk that is full must not keep the catalog from hearing how a run ended; the journal has it in memory."""
+        try:
+            yield
+        except WorkingFolderError as err:
+            log.warning("journal of execution %s: %s", self.journal.entry.rid, err)
 
 
 def execution_row(session: CatalogSession, entry: JournalEntry) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Which status may follow which."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ def test_uploaded_is_only_reached_through_pending_upload(path):
             seen.append(target)
             current = target
 
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         assert after is not Status.uploaded or before is Status.pending_upload
 
 
