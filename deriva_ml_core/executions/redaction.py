@@ -44,49 +44,52 @@ _FOLDERS = frozenset({"PWD", "OLDPWD"})  # of the shell
 
 
 class _Form(NamedTuple):
-    """What a credential looks like; `hints`: without one of these no match is possible, and `in` is fast."""
+    """What a credential looks like; `hints`: without one of these no match is possible, and `in` is fast.
+
+    Patterns are compiled when they are first needed (re keeps them): most runs need few, and all start faster.
+    """
 
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
+    flags: int = 0
 
 
 _FORMS = (
     # scheme://user:password@host, and https://token@host
-    _Form(("://",), re.compile(r"(?P<keep>://)[^/\s:@'\"]*:[^/\s'\"]*(?=@)")),
-    _Form(("://",), re.compile(r"(?P<keep>https?://)(?!\[redacted)[^/\s:@'\"?#]+(?=@)")),
+    _Form(("://",), r"(?P<keep>://)[^/\s:@'\"]*:[^/\s'\"]*(?=@)"),
+    _Form(("://",), r"(?P<keep>https?://)(?!\[redacted)[^/\s:@'\"?#]+(?=@)"),
     _Form(
         ("?", "&"),
-        re.compile(
-            r"(?P<keep>[?&](?:[\w.-]*(?:token|secret|passw(?:or)?d|api_?-?key|signature|credential|access_?-?key)"
-            r"|sig|key|auth|code)=)[^&#\s'\"]+",
-            re.IGNORECASE,
-        ),
+        r"(?P<keep>[?&](?:[\w.-]*(?:token|secret|passw(?:or)?d|api_?-?key|signature|credential|access_?-?key)"
+        r"|sig|key|auth|code)=)[^&#\s'\"]+",
+        re.IGNORECASE,
     ),
     _Form(
         ("earer ", "asic ", "igest ", "oken ", "EARER ", "ASIC "),
-        re.compile(r"(?P<keep>\b(?:bearer|basic|digest|token)\s+)(?=\S*\d)[\w.~+/=-]{12,}", re.IGNORECASE),
+        r"(?P<keep>\b(?:bearer|basic|digest|token)\s+)(?=\S*\d)[\w.~+/=-]{12,}",
+        re.IGNORECASE,
     ),
-    _Form(("webauthn=", "session"), re.compile(r"(?P<keep>\b(?:webauthn|session|sessionid)=)[\w.~+/%=-]{12,}")),
-    _Form(("AKIA", "ASIA"), re.compile(r"(?P<keep>(?<![A-Za-z0-9]))(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
-    _Form(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), re.compile(r"(?P<keep>\b)gh[pousr]_[A-Za-z0-9]{20,}")),
-    _Form(("github_pat_",), re.compile(r"(?P<keep>\b)github_pat_[A-Za-z0-9_]{20,}")),
-    _Form(("glpat-", "gldt-", "glrt-", "glcbt-"), re.compile(r"(?P<keep>\b)gl(?:pat|dt|rt|cbt)-[A-Za-z0-9_.-]{16,}")),
-    _Form(("xox",), re.compile(r"(?P<keep>\b)xox[abeoprs]-[A-Za-z0-9-]{10,}")),
-    _Form(("_live_", "_test_"), re.compile(r"(?P<keep>\b)(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}")),
-    _Form(("sk-",), re.compile(r"(?P<keep>\b)sk-(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}")),
-    _Form(("hf_",), re.compile(r"(?P<keep>\b)hf_[A-Za-z0-9]{20,}")),
-    _Form(("AIza",), re.compile(r"(?P<keep>\b)AIza[A-Za-z0-9_-]{30,}")),
-    _Form(("ya29.",), re.compile(r"(?P<keep>\b)ya29\.[A-Za-z0-9_-]{20,}")),
-    _Form(("npm_",), re.compile(r"(?P<keep>\b)npm_[A-Za-z0-9]{30,}")),
-    _Form(("pypi-",), re.compile(r"(?P<keep>\b)pypi-[A-Za-z0-9_-]{50,}")),
-    _Form(("dop_v1_",), re.compile(r"(?P<keep>\b)dop_v1_[a-f0-9]{40,}")),
-    _Form(("SG.",), re.compile(r"(?P<keep>\b)SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
-    _Form(("eyJ",), re.compile(r"(?P<keep>\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
+    _Form(("webauthn=", "session"), r"(?P<keep>\b(?:webauthn|session|sessionid)=)[\w.~+/%=-]{12,}"),
+    _Form(("AKIA", "ASIA"), r"(?P<keep>(?<![A-Za-z0-9]))(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    _Form(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"(?P<keep>\b)gh[pousr]_[A-Za-z0-9]{20,}"),
+    _Form(("github_pat_",), r"(?P<keep>\b)github_pat_[A-Za-z0-9_]{20,}"),
+    _Form(("glpat-", "gldt-", "glrt-", "glcbt-"), r"(?P<keep>\b)gl(?:pat|dt|rt|cbt)-[A-Za-z0-9_.-]{16,}"),
+    _Form(("xox",), r"(?P<keep>\b)xox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    _Form(("_live_", "_test_"), r"(?P<keep>\b)(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}"),
+    _Form(("sk-",), r"(?P<keep>\b)sk-(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}"),
+    _Form(("hf_",), r"(?P<keep>\b)hf_[A-Za-z0-9]{20,}"),
+    _Form(("AIza",), r"(?P<keep>\b)AIza[A-Za-z0-9_-]{30,}"),
+    _Form(("ya29.",), r"(?P<keep>\b)ya29\.[A-Za-z0-9_-]{20,}"),
+    _Form(("npm_",), r"(?P<keep>\b)npm_[A-Za-z0-9]{30,}"),
+    _Form(("pypi-",), r"(?P<keep>\b)pypi-[A-Za-z0-9_-]{50,}"),
+    _Form(("dop_v1_",), r"(?P<keep>\b)dop_v1_[a-f0-9]{40,}"),
+    _Form(("SG.",), r"(?P<keep>\b)SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    _Form(("eyJ",), r"(?P<keep>\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
     # A whole key in one line, its line breaks escaped. A key of many lines: see Redactor.lines.
-    _Form(("PRIVATE KEY",), re.compile(r"(?P<keep>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)[^\n'\"]+")),
+    _Form(("PRIVATE KEY",), r"(?P<keep>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)[^\n'\"]+"),
 )
-_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")
-_KEY_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BEGIN = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
+_KEY_END = r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
 
 # A line without one of these holds no secret by name.
 _TRIGGERS = (
@@ -107,24 +110,22 @@ _TRIGGERS = (
 )
 _NAME = r"(?P<name>[A-Za-z_][\w.-]*)"
 # name = "literal", name: str = "literal", "name": "literal", x["name"] = "literal": source code, JSON, TOML, YAML
-_QUOTED = re.compile(
+_QUOTED = (
     rf"(?P<before>(?P<q1>\\?[\"']?){_NAME}(?P=q1)\]?\s*(?::\s*[\w.\[\]| ]+?\s*=|[:=]|=>)\s*[rbufRBUF]?)"
     r"(?P<q>\\?[\"'])(?P<value>(?:(?!(?P=q)).)+)(?P=q)"
 )
 # os.environ.get("NAME", "literal")
-_LOOKED_UP = re.compile(
+_LOOKED_UP = (
     r"(?P<before>\b(?:getenv|get|setdefault|setenv|putenv)\(\s*[\"'](?P<name>[\w.-]+)[\"']\s*,\s*)"
     r"(?P<q>[\"'])(?P<value>[^\"']+)(?P=q)"
 )
 # NAME=value and name: value without quotes: overrides, .env files, YAML
-_BARE = re.compile(
+_BARE = (
     rf"(?P<before>(?<![\w.$-]){_NAME}[\"']?\s*(?:=|:(?!//))[ \t]*)"
     r"(?P<value>(?![{\[(])[^\s'\",]+?)(?=[}\])]*(?:[\s'\",]|$))"
 )
-_OPTION = re.compile(
-    r"(?P<before>(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)(?:=|[ \t]+))(?P<value>(?!-)[^\s'\"]+|\"[^\"]*\"|'[^']*')"
-)
-_OVERRIDE = re.compile(r"^(?P<before>[+~]{0,2}(?P<name>[\w./-]+)(?:@[\w.:]+)?=)(?P<value>.+)$", re.DOTALL)
+_OPTION = r"(?P<before>(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)(?:=|[ \t]+))(?P<value>(?!-)[^\s'\"]+|\"[^\"]*\"|'[^']*')"
+_OVERRIDE = r"(?s)^(?P<before>[+~]{0,2}(?P<name>[\w./-]+)(?:@[\w.:]+)?=)(?P<value>.+)$"
 _TELLS_NOTHING = re.compile(
     r"(?i:none|null|true|false|yes|no|str|int|bool|bytes|any|optional|\?\?\?|~|\.{3}|-?\d{1,3})$"
 )
@@ -205,11 +206,11 @@ class Redactor:
         for line in lines:
             if in_key:
                 result.append(REDACTED)
-                in_key = not _KEY_END.search(line)
+                in_key = not re.search(_KEY_END, line)
             else:
                 low = line.lower()
                 result.append(self._by_name(line, code=code) if any(word in low for word in _TRIGGERS) else line)
-                in_key = bool(_KEY_BEGIN.search(line)) and not _KEY_END.search(line) and REDACTED not in line
+                in_key = "PRIVATE KEY" in line and _opens_a_key(line)
         return result
 
     def _by_value(self, text: str) -> str:
@@ -221,17 +222,17 @@ class Redactor:
     def _by_form(text: str) -> str:
         for form in _FORMS:
             if any(hint in text for hint in form.hints):
-                text = form.pattern.sub(rf"\g<keep>{REDACTED}", text)
+                text = re.sub(form.pattern, rf"\g<keep>{REDACTED}", text, flags=form.flags)
         return text
 
     def _by_name(self, line: str, *, code: bool) -> str:
-        line = _QUOTED.sub(self._literal_in_code if code else self._literal, line)
-        line = _LOOKED_UP.sub(self._literal, line)
-        return line if code else _BARE.sub(self._named, _OPTION.sub(self._named, line))
+        line = re.sub(_QUOTED, self._literal_in_code if code else self._literal, line)
+        line = re.sub(_LOOKED_UP, self._literal, line)
+        return line if code else re.sub(_BARE, self._named, re.sub(_OPTION, self._named, line))
 
     def _string(self, text: str) -> str:
         """A string of a document; it may be a whole Hydra override."""
-        match = _OVERRIDE.match(text)
+        match = re.match(_OVERRIDE, text)
         if match and is_secret_name(match["name"]):
             return match["before"] + str(self._hidden(match["value"]))
         return self.text(text)
@@ -272,6 +273,10 @@ class Redactor:
         bare = value.strip().strip("'\"")
         if len(bare) >= _SHORTEST_KNOWN and not _TELLS_NOTHING.match(bare) and not bare.startswith("${"):
             self._known.update(line for line in (bare, *bare.splitlines()) if len(line) >= _SHORTEST_KNOWN)
+
+
+def _opens_a_key(line: str) -> bool:
+    return bool(re.search(_KEY_BEGIN, line)) and not re.search(_KEY_END, line) and REDACTED not in line
 
 
 def redact(value: Any, *, environment: Mapping[str, str] | None = None) -> Any:
