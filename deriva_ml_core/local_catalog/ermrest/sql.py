@@ -23,7 +23,6 @@ from deriva_ml_core.local_catalog.ermrest.paths import Instance, Link, Path
 from deriva_ml_core.local_catalog.ermrest.projections import Output
 from deriva_ml_core.local_catalog.ermrest.types import kind_of
 
-
 MAX_LOOKUPS = 12
 """More are not nested in each other, because of SQLite's limit on the depth of expressions; they are joined."""
 
