@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.model import Table, TableName
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import DerivaMLInvalidTerm, DerivaMLTableTypeError, DerivaMLValidationError, nearest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,14 @@ class Vocabularies:
 
     def lookup(self, table: TableName, name: str) -> Term:
         """
-        The term with this name or synonym.
+        The term with this name or synonym; in a catalog of the former generation, the nearest of its own for one that
+        only the newer one starts with (Metrics_File).
 
         Raises:
             DerivaMLInvalidTerm: neither a term nor a synonym; the message offers the nearest.
         """
         terms = self.terms(table)
-        term = terms.get(name) or next((term for term in terms.values() if name in term.synonyms), None)
+        term = self._find(table, name) or self._substitute(table, name, terms)
         if term is None:
             words = [*terms, *(synonym for term in terms.values() for synonym in term.synonyms)]
             raise DerivaMLInvalidTerm(
@@ -139,11 +143,18 @@ class Vocabularies:
             )
         return found
 
-    def _find(self, vocabulary: Table, name: str) -> Term | None:
-        try:
-            return self.lookup(vocabulary, name)
-        except DerivaMLInvalidTerm:
+    def _substitute(self, table: TableName, name: str, terms: Mapping[str, Term]) -> Term | None:
+        vocabulary, model = self._vocabulary(table), self._session.model
+        if vocabulary.schema != model.ml_schema:
             return None
+        other = terms.get(model.generation.substitute(vocabulary.name, name) or "")
+        if other is not None:
+            log.warning("%s has no term %s in this older catalog: using %s", vocabulary.name, name, other.name)
+        return other
+
+    def _find(self, table: TableName, name: str) -> Term | None:
+        terms = self.terms(table)
+        return terms.get(name) or next((term for term in terms.values() if name in term.synonyms), None)
 
     def _remember(self, vocabulary: Table, term: Term) -> None:
         with self._lock:

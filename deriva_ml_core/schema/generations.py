@@ -28,6 +28,7 @@ class Generation:
         durations: the column of Execution for each of "execution", "download", "upload", where there is one.
         statuses: our status word to the word that this catalog stores, where they differ.
         readings: a stored word to our status word, where they differ.
+        substitutes: by vocabulary, the nearest term that it has for one that only the newer generation starts with.
         links_dataset_version: Dataset_Execution has a Dataset_Version column.
         has_directories: the table Directory_Dataset exists.
         has_status_vocabulary: Execution.Status is a foreign key to the vocabulary Execution_Status.
@@ -37,6 +38,7 @@ class Generation:
     durations: Mapping[str, str]
     statuses: Mapping[str, str]
     readings: Mapping[str, str]
+    substitutes: Mapping[str, Mapping[str, str]]
     links_dataset_version: bool
     has_directories: bool
     has_status_vocabulary: bool
@@ -48,6 +50,10 @@ class Generation:
     def read_status(self, word: str | None) -> str:
         """Our status for a stored word; a row without one was only created."""
         return self.readings.get(word, word) if word else "Created"
+
+    def substitute(self, vocabulary: str, term: str) -> str | None:
+        """The term to use where this one is missing from a vocabulary of ours; None if there is nothing like it."""
+        return self.substitutes.get(vocabulary, {}).get(term)
 
     def duration_column(self, phase: str) -> str | None:
         """Column of Execution that holds the duration of "execution", "download" or "upload"; None if there is none."""
@@ -61,6 +67,7 @@ GENERATION_1_54 = Generation(
     ),
     statuses=MappingProxyType({}),
     readings=MappingProxyType({}),
+    substitutes=MappingProxyType({}),
     links_dataset_version=True,
     has_directories=True,
     has_status_vocabulary=True,
@@ -72,6 +79,9 @@ GENERATION_1_24 = Generation(
     statuses=MappingProxyType({"Stopped": "Pending", "Pending_Upload": "Pending", "Uploaded": "Completed"}),
     # Initializing was used by releases of that generation while inputs arrived.
     readings=MappingProxyType({"Initializing": "Created", "Pending": "Pending_Upload", "Completed": "Uploaded"}),
+    substitutes=MappingProxyType(
+        {"Asset_Type": {"Metrics_File": "Execution_Metadata"}, "Dataset_Type": {"Directory": "File"}}
+    ),
     links_dataset_version=False,
     has_directories=False,
     has_status_vocabulary=False,

@@ -24,6 +24,17 @@ def test_an_unknown_term_is_answered_with_the_nearest(ml_catalog):
         vocabulary.lookup(ml_catalog, "Workflow_Type", "Trainning")
 
 
+def test_a_term_of_the_newer_generation_means_the_nearest_of_an_older_catalog(ml_catalog, caplog):
+    """One model runs against catalogs of both generations; the console says what was recorded instead."""
+    expected = {"1.54": ("Metrics_File", 0), "1.24": ("Execution_Metadata", 1)}[ml_catalog.model.generation.name]
+
+    term = vocabulary.lookup(ml_catalog, "Asset_Type", "Metrics_File")
+
+    assert (term.name, len(caplog.records)) == expected
+    assert vocabulary.add_term(ml_catalog, "Asset_Type", "Metrics_File", "Numbers").name == "Metrics_File"
+    assert vocabulary.lookup(ml_catalog, "Asset_Type", "Metrics_File").name == "Metrics_File"
+
+
 def test_all_unknown_terms_are_told_at_once(ml_catalog):
     """Nobody corrects a configuration three times for three words."""
     with pytest.raises(DerivaMLValidationError) as caught:
