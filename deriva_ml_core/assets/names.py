@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -13,6 +12,9 @@ from deriva_ml_core.errors import DerivaMLValidationError
 MAX_NAME_BYTES = 255  # of one name, on the file systems that we know
 # The object's name is "<32 hex digits>.<file name>", and the store keeps each name below 255 bytes too.
 MAX_ASSET_NAME_BYTES = MAX_NAME_BYTES - 33
+
+# Unicode's control characters (Cc), surrogates (Cs), line and paragraph separators (Zl, Zp).
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def check_file_name(name: str) -> str:
@@ -33,7 +35,7 @@ def _fault(name: str) -> str:
         return "give a file's name"
     if "/" in name or "\\" in name:
         return "it has a slash"
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+    if _UNPRINTABLE.search(name):
         return "it has a control character"
     size_bytes = len(name.encode())
     if size_bytes > MAX_ASSET_NAME_BYTES:
@@ -70,7 +72,7 @@ def safe_file_name(name: str | None, fallback: str) -> str:
     if not _fault(name):
         return name
     digest = hashlib.md5(name.encode(errors="replace"), usedforsecurity=False).hexdigest()[:6]
-    cleaned = "".join("_" if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "/\\" else c for c in name)
+    cleaned = re.sub(r"[/\\]", "_", _UNPRINTABLE.sub("_", name))
     stem, dot, suffix = cleaned.strip(".").rpartition(".")
     if not stem or len(suffix) > 16:
         stem, dot, suffix = cleaned.strip(".") or fallback, "", ""
