@@ -21,7 +21,7 @@ from deriva_ml_core.errors import (
 def _on_terminal(project, *arguments, columns=70):
     """Run the command on a pseudo terminal; what it shows there."""
     parent, child = pty.openpty()
-    env = {**os.environ, "HOME": str(project.home), "COLUMNS": str(columns), "TERM": "xterm"}
+    env = project.environment(COLUMNS=str(columns), TERM="xterm")
     command = str(project.command("deriva-ml-run"))
     process = subprocess.Popen([command, *arguments], cwd=project.root, env=env, stdout=child, stderr=child)
     os.close(child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -154,8 +153,8 @@ def test_model_that_leaves_has_its_exit_code(demo_project, demo_rows, statement,
 def test_ctrl_c_ends_a_run(demo_project, demo_rows):
     """SIGINT while the model works: exit code 130, Aborted, and the model's `finally` runs."""
     made = demo_project(_raising("Path('started').touch(); __import__('time').sleep(60)"))
-    env = {**os.environ, "HOME": str(made.home)}
-    process = subprocess.Popen([str(made.command("deriva-ml-run"))], cwd=made.root, env=env, stderr=subprocess.PIPE)
+    command = [str(made.command("deriva-ml-run"))]
+    process = subprocess.Popen(command, cwd=made.root, env=made.environment(), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not (made.root / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)  # the file is the only sign that the model runs
