@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_WORKERS = 8
 _FILE = "File"
+_MD5 = re.compile("[0-9a-f]{32}")
 _NO_METADATA = SYSTEM_COLUMNS | {"URL", "Filename", "Length", "MD5", "Description"}
 
 
@@ -65,7 +67,7 @@ class CatalogAsset:
     def md5(self) -> str | None:
         """Lower-case hex, None where the row has none that is one."""
         text = str(self.row.get("MD5") or "").lower()
-        return text if len(text) == 32 and all(c in "0123456789abcdef" for c in text) else None
+        return text if _MD5.fullmatch(text) else None
 
     def at(self, path: Path) -> AssetFilePath:
         """The asset's file at this place, with its facts."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deriva_ml_core.errors import WorkingFolderError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -27,7 +30,16 @@ def file_lock(path: Path) -> Iterator[None]:
     except OSError as err:
         raise WorkingFolderError(f"can't write {path}: {err.strerror}") from err
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as err:
+        # Some network file systems carry no locks. Everything under a lock is also put in place by a rename, so going
+        # on costs work done twice, not wrong results.
+        log.warning("%s can't be locked (%s): two processes may do the same work", path, err.strerror)
