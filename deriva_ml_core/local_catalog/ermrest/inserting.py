@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from deriva_ml_core.local_catalog.auth import Client
-from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require, require_foreign_keys
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
 from deriva_ml_core.local_catalog.ermrest.bodies import Field, Row, body_format, read_rows
 from deriva_ml_core.local_catalog.ermrest.constraints import check_references, constraint_refusals
+from deriva_ml_core.local_catalog.ermrest.filling import choose_columns, use_leases
 from deriva_ml_core.local_catalog.ermrest.formats import choose_format
 from deriva_ml_core.local_catalog.ermrest.identifiers import canonical
 from deriva_ml_core.local_catalog.ermrest.model import Column, Table
-from deriva_ml_core.local_catalog.ermrest.paths import find_column, find_table
+from deriva_ml_core.local_catalog.ermrest.paths import find_table
 from deriva_ml_core.local_catalog.ermrest.storage import Transaction
 from deriva_ml_core.local_catalog.ermrest.syntax import DataName, TableLink
 from deriva_ml_core.local_catalog.ermrest.types import Stored
 from deriva_ml_core.local_catalog.ermrest.urlgrammar import Parameters, parse_name, parse_query
 from deriva_ml_core.local_catalog.ermrest.values import stored_default
 from deriva_ml_core.local_catalog.ermrest.written import Input, answer_rows
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, Forbidden
-
-_CHOSEN_BY_OWNERS = frozenset({"RID", "RCT", "RCB"})
+from deriva_ml_core.local_catalog.errors import BadRequest
 
 
 def whole_table(txn: Transaction, name: DataName) -> Table:
@@ -56,6 +54,7 @@ def insert(txn: Transaction, client: Client, request: Input) -> Answer:
     fields, defaulted = choose_columns(txn, client, table, parameters)
     rows = read_rows(request.body, kind, fields, table.by_name)
     refuse_repeated(table, fields, rows)
+    use_leases(txn, client, table, fields, rows)
     first = insert_rows(txn, table, [field.column for field in fields], rows, defaulted, skip=skip)
     page = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid > ? ORDER BY rowid"
     return answer_rows(txn, [(page, (first,), keys_first(table))], choose_format(parameters, request.accept, kind))
@@ -66,43 +65,6 @@ def _skips(parameters: Parameters) -> bool:
     if word not in {"abort", "skip"}:
         raise BadRequest(f"onconflict={word[:80]} is unknown; there are abort and skip.")
     return word == "skip"
-
-
-def choose_columns(
-    txn: Transaction, client: Client, table: Table, parameters: Parameters
-) -> tuple[list[Field], list[Column]]:
-    """
-    Which columns a body fills, and which get their default.
-
-    Raises:
-        Conflict: `defaults` or `nondefaults` names no column, or there is nothing to insert.
-        Forbidden, Unauthorized: the client may not insert here, or not choose these values.
-    """
-    defaults = _named(txn, table, parameters, "defaults")
-    chosen = {name for name in _named(txn, table, parameters, "nondefaults") if table.by_name[name].is_system}
-    require(txn, client, table, "insert")
-    _check_chosen(txn, client, table, chosen)
-    own = [column for column in table.columns if not column.is_system]
-    if not own:
-        raise Conflict(f"Table {txn.model.qualified(table)} has only system columns: nothing can be inserted.")
-    filled = [c for c in table.columns if (c.name in chosen if c.is_system else c.name not in defaults)]
-    require(txn, client, table, "insert", [column for column in filled if not column.is_system])
-    require_foreign_keys(txn, client, table, "insert", filled)
-    return [Field(column.name, column) for column in filled], [c for c in table.columns if c not in filled]
-
-
-def _named(txn: Transaction, table: Table, parameters: Parameters, parameter: str) -> set[str]:
-    names = {name for values in parameters.get(parameter, ()) for name in values if name}
-    for name in names:
-        find_column(txn.model, table, name)
-    return names
-
-
-def _check_chosen(txn: Transaction, client: Client, table: Table, chosen: set[str]) -> None:
-    if refused := sorted(chosen - _CHOSEN_BY_OWNERS):
-        raise Forbidden(f"{', '.join(refused)} cannot be chosen.")
-    if chosen and not Access(txn.model, client).table(table, "owner"):
-        raise client.refusal(f"Only an owner of {txn.model.qualified(table)} may choose {', '.join(sorted(chosen))}.")
 
 
 def refuse_repeated(table: Table, fields: Sequence[Field], rows: Sequence[Row]) -> None:
