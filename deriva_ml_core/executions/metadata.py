@@ -4,6 +4,7 @@
     hydra-TIME-config|hydra|overrides.yaml    Hydra_Config       what Hydra composed
     environment_snapshot_TIME.txt             Runtime_Env        what it runs on, and the code reference; JSON
     uncommitted_changes.diff                  Execution_Config   where the tree is not what the commit holds
+    uncommitted_changes_of_project.diff       Execution_Config   the same of the project, where the model is elsewhere
     uv.lock                                   Execution_Config   exact versions, where the project has one
 
 Names and types are those of COMPAT.md section 12 (the diff is ours). Every file is redacted, see redaction.py.
@@ -26,7 +27,7 @@ import yaml
 from deriva_ml_core.executions.environment import snapshot
 from deriva_ml_core.executions.redaction import Redactor
 from deriva_ml_core.workflows import CodeReference, Diff, uncommitted_diff
-from deriva_ml_core.workflows.provenance import ignored_prefixes
+from deriva_ml_core.workflows.provenance import find_project_reference, ignored_prefixes
 
 HYDRA_FILES = ("config", "hydra", "overrides")
 _HYDRA_FOLDERS = ("hydra-config", ".hydra", "")  # ours; Hydra's own default; the folder itself
@@ -86,10 +87,12 @@ def write_metadata_files(
     for kind, path in _hydra_files(hydra_output_dir):
         name = f"hydra-{time:%Y-%m-%d_%H-%M-%S}-{kind}.yaml"
         texts.add_yaml(name, path, "Hydra_Config", _HYDRA_DESCRIPTIONS[kind])
-    facts = snapshot(variables) | {"code": _code_document(code)}
+    project = _project_around(code, variables)
+    facts = snapshot(variables) | {"code": _code_document(code), "project": _code_document(project)}
     name = f"environment_snapshot_{time:%Y%m%d_%H%M%S}.txt"
     texts.add_json(name, facts, "Runtime_Env", "Packages, Python, machine and code of this execution.")
-    _add_diff(texts, code, variables)
+    _add_diff(texts, "uncommitted_changes.diff", code, variables)
+    _add_diff(texts, "uncommitted_changes_of_project.diff", project, variables)
     _add_lock(texts, code)
     folder.mkdir(parents=True, exist_ok=True)
     return texts.write(folder)
@@ -131,8 +134,8 @@ class _Texts:
             document, kind = text, "text"
         self._documents.append(_Document(filename, asset_type, description, document, original, kind))
 
-    def add_text(self, filename: str, text: str, asset_type: str, description: str) -> None:
-        self._documents.append(_Document(filename, asset_type, description, text))
+    def add_lock(self, filename: str, text: str, asset_type: str, description: str) -> None:
+        self._documents.append(_Document(filename, asset_type, description, text, kind="lock"))
 
     def add_diff(self, filename: str, diff: Diff, code: CodeReference, asset_type: str, description: str) -> None:
         self._documents.append(_Document(filename, asset_type, description, (diff, code), kind="diff"))
@@ -154,6 +157,8 @@ class _Texts:
             return redacted_diff(diff, code, self.redactor).encode()
         if document.kind == "text":
             return self.redactor.text(document.content).encode()
+        if document.kind == "lock":  # thousands of lines by uv; a secret there can only be part of a URL
+            return self.redactor.prose(document.content).encode()
         clean = self.redactor.document(document.content)
         if document.original is not None and clean == document.content:
             return document.original
@@ -223,14 +228,22 @@ def _redact_section(section: str, redactor: Redactor) -> tuple[str, bool]:
     return head + "\n".join(marked), touched
 
 
-def _add_diff(texts: _Texts, code: CodeReference, env: Mapping[str, str]) -> None:
+def _project_around(code: CodeReference, env: Mapping[str, str]) -> CodeReference:
+    """The repository that we run in, where the model's code lies in another one: a submodule, an installed library.
+
+    The configuration is code too. Empty where both are the same, which needs no question to git.
+    """
+    folder = Path.cwd()
+    inside = code.git_root is not None and folder.is_relative_to(code.git_root)
+    return CodeReference() if inside else find_project_reference(folder, env=env)
+
+
+def _add_diff(texts: _Texts, filename: str, code: CodeReference, env: Mapping[str, str]) -> None:
     if code.git_root is None or not code.dirty_paths:
         return
     diff = uncommitted_diff(code.git_root, ignored=ignored_prefixes(env))
     if diff.text or diff.left_out:
-        texts.add_diff(
-            "uncommitted_changes.diff", diff, code, "Execution_Config", "Changes of the code since its commit."
-        )
+        texts.add_diff(filename, diff, code, "Execution_Config", "Changes of the code since its commit.")
 
 
 def _add_lock(texts: _Texts, code: CodeReference) -> None:
@@ -239,7 +252,7 @@ def _add_lock(texts: _Texts, code: CodeReference) -> None:
         lock = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return
-    texts.add_text("uv.lock", lock, "Execution_Config", "Exact versions of the project's dependencies.")
+    texts.add_lock("uv.lock", lock, "Execution_Config", "Exact versions of the project's dependencies.")
 
 
 def _hydra_files(output_dir: Path | str | None) -> list[tuple[str, Path]]:

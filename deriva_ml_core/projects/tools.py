@@ -76,6 +76,8 @@ def project_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     variables = dict(os.environ if env is None else env)
     ours = variables.get("VIRTUAL_ENV") or (sys.prefix if sys.prefix != sys.base_prefix else "")
     kept = {name: value for name, value in variables.items() if name not in (*_OURS, *_GIT)}
+    if os.sep in kept.get("UV_PYTHON", ""):  # an interpreter of ours (nox sets it), not a version that the user wants
+        del kept["UV_PYTHON"]
     if ours:
         scripts = str(Path(ours, "bin"))
         folders = kept.get("PATH", "").split(os.pathsep)

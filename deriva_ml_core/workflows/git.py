@@ -28,6 +28,8 @@ _FOREIGN = (
     "GIT_NAMESPACE",
     "GIT_PREFIX",
 )
+_STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
+_REMOTES = ("config", "--get-regexp", r"^remote\..*\.url$")
 _SCP_REMOTE = re.compile(r"^(?:[^@/]+@)?(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<path>(?!//).+)$")
 _URL_REMOTE = re.compile(
     r"^(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^@/]*@)?(?P<host>\[[^\]]+\]|[^:/]+)(?P<port>:\d+)?/(?P<path>.+)$"
@@ -124,8 +126,8 @@ def ask_git(file: Path) -> GitFacts:
         {
             "where": ("rev-parse", "--is-shallow-repository", "--show-toplevel", "--show-prefix"),
             "super": ("rev-parse", "--show-superproject-working-tree"),
-            "status": ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
-            "remotes": ("config", "--get-regexp", r"^remote\..*\.url$"),
+            "status": _STATUS,
+            "remotes": _REMOTES,
             "tracked": ("ls-files", "-z", "--", file.name),
             "ignored": ("check-ignore", "-q", "--", file.name),
             "blob": ("hash-object", "--", file.name),
@@ -137,7 +139,7 @@ def ask_git(file: Path) -> GitFacts:
     if answers["where"].code:
         raise GitUnavailable(answers["where"].error)
     shallow, root, prefix = [*answers["where"].text.split("\n"), "", ""][:3]
-    status = _Status.parse(answers["status"].text)
+    status = Status.parse(answers["status"].text)
     superproject = answers["super"].text.strip("\n")
     return GitFacts(
         root=Path(root),
@@ -156,6 +158,23 @@ def ask_git(file: Path) -> GitFacts:
         shallow=shallow == "true",
         pushed=bool(answers["pushed"].text.strip()),
     )
+
+
+def ask_repository(folder: Path) -> tuple[Path, Status, str]:
+    """Top folder, state and web link ("" if none) of the repository around a folder.
+
+    Raises:
+        GitUnavailable: no git, no repository, or git refuses.
+    """
+    answers = _burst(
+        folder,
+        {"where": ("rev-parse", "--show-toplevel"), "status": _STATUS, "remotes": _REMOTES},
+    )
+    if answers["where"].code:
+        raise GitUnavailable(answers["where"].error)
+    status = Status.parse(answers["status"].text)
+    remote = _choose_remote(answers["remotes"].text, status.upstream)
+    return Path(answers["where"].text.rstrip("\n")), status, remote
 
 
 def web_url(remote: str) -> str:
@@ -194,7 +213,7 @@ def _choose_remote(listing: str, upstream: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Status:
+class Status:
     """`git status --porcelain=v2 --branch -z`, as git-status(1) describes it."""
 
     commit: str = ""
@@ -204,7 +223,8 @@ class _Status:
     untracked: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> _Status:
+    def parse(cls, text: str) -> Status:
+        """From git's output."""
         headers: dict[str, str] = {}
         modified, untracked = [], []
         fields = iter(text.split("\0"))

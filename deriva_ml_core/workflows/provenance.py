@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from .git import GitFacts, GitUnavailable, ask_git, git
+from .git import GitFacts, GitUnavailable, ask_git, ask_repository, git
 from .source import source_file, unwrap
 from .version import version_from_git
 
@@ -96,6 +96,21 @@ def find_code_reference(thing: Any, *, env: Mapping[str, str] | None = None) -> 
         checksum = variables.get("DERIVA_ML_WORKFLOW_CHECKSUM", "")
         return replace(reference, url=clean, checksum=checksum, is_notebook=not clean.endswith(".py"))
     return reference
+
+
+def find_project_reference(folder: Path, *, env: Mapping[str, str] | None = None) -> CodeReference:
+    """The repository around a folder: commit, link, uncommitted changes. Empty where there is none; never raises."""
+    try:
+        root, status, remote = ask_repository(folder)
+    except GitUnavailable:
+        return CodeReference()
+    prefixes = ignored_prefixes(os.environ if env is None else env)
+    return CodeReference(
+        url=f"{remote}/tree/{status.commit}" if remote and status.commit else "",
+        commit=status.commit,
+        git_root=root,
+        dirty_paths=tuple(p for p in (*status.modified, *status.untracked) if not p.startswith(prefixes)),
+    )
 
 
 def without_credentials(url: str) -> str:

@@ -24,6 +24,11 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.fixture(autouse=True)
+def _outside_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def hydra_output(tmp_path: Path) -> Path:
     folder = tmp_path / "hydra" / "2026-01-01" / "hydra-config"
@@ -145,6 +150,29 @@ def test_a_secret_in_the_diff_does_not_stop_the_rest_from_applying(tmp_path: Pat
     assert (tmp_path / "again" / ".env").read_text() == "API_TOKEN=[redacted]\nMODE=fast\n"
     assert SECRET not in diff.path.read_text()
     assert "#   +one: 11" in diff.path.read_text()
+
+
+def test_the_projects_own_changes_are_recorded_where_the_model_is_elsewhere(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Configuration is code: with the model in a library of its own, the project's uncommitted changes count too."""
+    other = tmp_path / "outer"
+    git(tmp_path, "init", "-q", "outer")
+    (other / "configs.py").write_text("lr = 1\n")
+    git(other, "add", "-A")
+    git(other, "commit", "-q", "-m", "x")
+    (other / "configs.py").write_text("lr = 2\n")
+    code = find_code_reference(project / "model.py", env={})
+
+    monkeypatch.chdir(other)
+    elsewhere = {f.filename: f.path.read_text() for f in write(tmp_path / "a", code_reference=code, env={})}
+    monkeypatch.chdir(project)
+    inside = {f.filename for f in write(tmp_path / "b", code_reference=code, env={})}
+
+    assert "+lr = 2" in elsewhere["uncommitted_changes_of_project.diff"]
+    facts = json.loads(next(text for name, text in elsewhere.items() if name.startswith("environment_")))
+    assert facts["project"]["git_root"] == str(other)
+    assert not any(name.endswith(".diff") for name in inside)
 
 
 def test_the_snapshot_holds_what_readers_look_for(project: Path, tmp_path: Path):

@@ -40,7 +40,13 @@ class Demo:
     def uv(self, *arguments: str, code: int = 0) -> str:
         """A command as the demo's reader types it; its standard output, and on failure its errors."""
         done = subprocess.run(
-            ["uv", *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=300, check=False
+            [UV or "uv", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + (done.stderr if code else "")

@@ -307,6 +307,7 @@ def test_our_own_environment_does_not_leak(monkeypatch: pytest.MonkeyPatch):
         "VIRTUAL_ENV": "/ours",
         "UV_PROJECT_ENVIRONMENT": "/ours",
         "UV_FROZEN": "1",
+        "UV_PYTHON": "/ours/bin/python",
         "GIT_DIR": "/repo",
         "PYTHONPATH": "/ours/lib",
         "PATH": "/ours/bin:/usr/bin",

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.mark.skipif(find_uv() is None, reason="the wheel is built by uv, which is not on this machine")
 def test_every_file_of_the_template_is_in_the_wheel(tmp_path: Path):
     """Dot files, .in files and notebooks too."""
-    build = ["uv", "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(REPOSITORY)]
+    build = [find_uv() or "uv", "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(REPOSITORY)]
     subprocess.run(build, check=True, capture_output=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
 
