@@ -12,7 +12,8 @@ from deriva_ml_core.catalog.sending import Progress
 from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch
 
 _BLOCK_BYTES = 2**18
-_DOWNLOAD_ATTEMPTS = 5
+# Each of them has brought bytes, or it is the last.
+_DOWNLOAD_ATTEMPTS = 20
 
 
 class Download:
@@ -26,7 +27,11 @@ class Download:
         self._promised: str | None = None
 
     def run(self, md5: str | None, length: int | None) -> None:
-        """Fetch all of it, taking up broken connections, and check it."""
+        """Fetch all of it, from where an earlier attempt stopped, taking up broken connections, and check it."""
+        self._take_up()
+        if self._done and self._done == length:
+            self._check(md5, length)
+            return
         for attempt in range(_DOWNLOAD_ATTEMPTS):
             before = self._done
             try:
@@ -36,9 +41,18 @@ class Download:
                 # A broken connection is taken up at once where bytes came; without any, the pool has waited already.
                 if attempt == _DOWNLOAD_ATTEMPTS - 1 or self._done == before:
                     raise CatalogUnreachable(
-                        f"the connection broke {_DOWNLOAD_ATTEMPTS} times while fetching {self._path}", url=self._path
+                        f"the connection broke while fetching {self._path}, after {self._done} bytes", url=self._path
                     ) from err
         self._check(md5, length)
+
+    def _take_up(self) -> None:
+        """Count and hash what is in the file already."""
+        self._file.seek(0)
+        while block := self._file.read(_BLOCK_BYTES):
+            self._hash.update(block)
+            self._done += len(block)
+        if self._progress and self._done:
+            self._progress(self._done)
 
     def _attempt(self) -> bool:
         """One GET from where we are."""

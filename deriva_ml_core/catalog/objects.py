@@ -8,10 +8,10 @@ Source: Hatrac's REST API ("Object creation", "Chunked upload resources"); NOTES
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from deriva_ml_core.catalog.arriving import arriving
 from deriva_ml_core.catalog.checksums import file_md5
 from deriva_ml_core.catalog.fetching import Download
 from deriva_ml_core.catalog.sending import Progress, Upload
@@ -85,7 +85,8 @@ def get_file(
     """
     Fetch an object to `dest`, which appears complete and checked or not at all.
 
-    A connection that breaks is taken up again where it broke.
+    A connection that breaks is taken up again where it broke, and so is the fetching of a large file by the next call
+    where this one was interrupted (`md5` and `length` given).
 
     Args:
         url: "/hatrac/…", or the same with this session's host before it.
@@ -97,15 +98,8 @@ def get_file(
         CatalogError: not there (404), or a URL of another host.
     """
     path = _own_path(session, url)
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    part = dest.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        # Not synced: whoever loses power loses bytes that the server still has, and a short file is seen by its length.
-        with part.open("x+b") as file:
-            Download(session.client, path, file, progress).run(md5, length)
-        part.replace(dest)
-    finally:
-        part.unlink(missing_ok=True)
+    with arriving(dest, md5, length) as file:
+        Download(session.client, path, file, progress).run(md5, length)
     return dest
 
 

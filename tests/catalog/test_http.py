@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deriva_ml_core.catalog import objects, rows
+from deriva_ml_core.catalog import arriving, objects, rows
 from deriva_ml_core.catalog.http import HttpClient, Patience
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import (
@@ -308,6 +308,70 @@ def test_a_download_that_breaks_every_time_is_an_error(tmp_path):
         objects.get_file(session, "/hatrac/x", tmp_path / "x")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_fetch_of_a_large_file_goes_on_with_the_next_call(tmp_path, monkeypatch):
+    """Whatever ended the first attempt, its bytes are not fetched again; a finished file leaves nothing beside it."""
+    monkeypatch.setattr(arriving, "KEEP_FROM_BYTES", 1000)
+    given = {"md5": hashlib.md5(CONTENT).hexdigest(), "length": len(CONTENT)}
+
+    def answer(_method, _path, headers, _count):
+        rest, extra = ranged(headers)
+        return extra.pop("status"), rest, extra
+
+    class Killed(BaseException):
+        pass
+
+    def kill(_size):
+        raise Killed
+
+    moved = []
+    with session_of(answer) as (session, seen):
+        with pytest.raises(Killed):
+            objects.get_file(session, "/hatrac/x", tmp_path / "x", progress=kill, **given)
+        assert not (tmp_path / "x").exists()
+        objects.get_file(session, "/hatrac/x", tmp_path / "x", progress=moved.append, **given)
+
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert seen[1][2]["Range"] == "bytes=262144-"
+    assert sum(moved) == len(CONTENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_part_that_is_complete_is_only_checked(tmp_path, monkeypatch):
+    """A process that died between the last byte and the renaming costs no request; a wrong part is thrown away."""
+    monkeypatch.setattr(arriving, "KEEP_FROM_BYTES", 1000)
+    checksum = hashlib.md5(CONTENT).hexdigest()
+    part = tmp_path / f".{checksum}.part"
+
+    with session_of(lambda *_: (200, CONTENT)) as (session, seen):
+        part.write_bytes(CONTENT)
+        objects.get_file(session, "/hatrac/x", tmp_path / "x", md5=checksum, length=len(CONTENT))
+        assert seen == []
+        part.write_bytes(b"0" * len(CONTENT))
+        with pytest.raises(ChecksumMismatch):
+            objects.get_file(session, "/hatrac/x", tmp_path / "y", md5=checksum, length=len(CONTENT))
+        objects.get_file(session, "/hatrac/x", tmp_path / "y", md5=checksum, length=len(CONTENT))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y"]
+
+
+def test_two_fetches_of_one_file_do_not_share_a_part(tmp_path, monkeypatch):
+    """The second process fetches for itself instead of writing between the first one's bytes."""
+    monkeypatch.setattr(arriving, "KEEP_FROM_BYTES", 1000)
+    given = {"md5": hashlib.md5(CONTENT).hexdigest(), "length": len(CONTENT)}
+    inner = []
+
+    def fetch_again(_size):
+        if not inner:
+            inner.append(objects.get_file(session, "/hatrac/x", tmp_path / "x", **given).read_bytes())
+
+    with session_of(lambda *_: (200, CONTENT)) as (session, _):
+        objects.get_file(session, "/hatrac/x", tmp_path / "x", progress=fetch_again, **given)
+
+    assert inner == [CONTENT]
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_a_corrupted_download_is_refused(tmp_path):
