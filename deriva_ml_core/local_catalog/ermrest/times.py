@@ -38,6 +38,7 @@ _STAMP = re.compile(
     r"(?:(?:\s*[Tt]\s*|\s+)(?P<clock>\d{1,2}:[\d:.]+(?:\s*[AaPp][Mm]\b)?|\d{6}(?:\.\d*)?)\s*(?P<zone>[A-Za-z+-].*)?)?"
 )
 _COMMON = re.compile(r"(\d{4}-\d\d-\d\d)[ T]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d(?::?\d\d)?)?")
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SPECIAL = {"epoch", "now", "today", "tomorrow", "yesterday"}
 
 
@@ -48,6 +49,8 @@ def read_date(text: str) -> str:
     Raises:
         ValueError: no date.
     """
+    if _ISO_DATE.fullmatch(text):  # nearly all are
+        return date.fromisoformat(text).isoformat()
     text = text.strip()
     if text.lower() in _SPECIAL:
         return _special(text).strftime("%Y-%m-%d")
