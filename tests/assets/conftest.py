@@ -4,7 +4,7 @@ import pytest
 
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.schema.elements import ColumnDef
+from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef
 from deriva_ml_core.schema.tables import create_asset_table, create_vocabulary
 
 
@@ -22,8 +22,14 @@ def slide_session(image_session):
     """With the asset table Slide, which has a required column and one that takes terms."""
     create_vocabulary(image_session, "demo", "Stain")
     image_session.vocabularies.add("Stain", "HE", "haematoxylin and eosin")
-    columns = (ColumnDef("Patient", "text", nullok=False), ColumnDef("Level", "int2"), ColumnDef("Taken", "date"))
-    create_asset_table(image_session, "demo", "Slide", columns=columns, references=[])
+    columns = (
+        ColumnDef("Patient", "text", nullok=False),
+        ColumnDef("Level", "int2"),
+        ColumnDef("Taken", "date"),
+        ColumnDef("Stain", "text"),
+    )
+    stain = ForeignKeyDef("Slide_Stain_fkey", ("Stain",), "demo", "Stain", ("Name",))
+    create_asset_table(image_session, "demo", "Slide", columns=columns, foreign_keys=[stain])
     return image_session
 
 

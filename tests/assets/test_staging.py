@@ -74,6 +74,7 @@ def test_types_are_terms(staging):
         ({"Patient": "p", "Taken": "yesterday"}, "date"),
         ({"Patient": "p", "MD5": "0"}, "filled by deriva-ml"),
         ({"Patient": 3}, "text"),
+        ({"Patient": "p", "Stain": "HEE"}, "'HE'"),
     ],
 )
 def test_columns_are_checked_at_once(slide_session, tmp_path, columns, words):
@@ -84,6 +85,35 @@ def test_columns_are_checked_at_once(slide_session, tmp_path, columns, words):
 
     assert "\n" not in str(error.value)
     assert list(staging.ledger) == []
+
+
+def test_columns_of_terms_take_terms(slide_session, tmp_path):
+    """A term of the vocabulary that the column refers to is taken."""
+    path = Staging(tmp_path / "execution", slide_session).register("Slide", "a.tif", Patient="p", Stain="HE")
+
+    assert path.metadata == {"Patient": "p", "Stain": "HE"}
+
+
+def test_metadata_that_is_no_mapping_is_told(staging):
+    """Metadata is a mapping, or an object that can be dumped as one (pydantic); anything else is refused."""
+
+    class Model:
+        def model_dump(self, **_options):
+            return {"Label": "3"}
+
+    assert staging.register("Image", "a", metadata=Model()).metadata == {"Label": "3"}
+    with pytest.raises(DerivaMLValidationError, match="mapping"):
+        staging.register("Image", "b", metadata=["Label"])
+
+
+def test_a_copied_folder_is_a_copy(staging, tmp_path):
+    """copy_file copies a folder too."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.png").write_text("a")
+    staging.register("Image", tmp_path / "old", copy_file=True)
+    (tmp_path / "old" / "a.png").write_text("changed")
+
+    assert [file.path.read_text() for file in staging.pending()] == ["a"]
 
 
 def test_metadata_and_keywords_are_columns(slide_session, tmp_path):

@@ -12,7 +12,9 @@ import pytest
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
-from deriva_ml_core.errors import DerivaMLUploadError
+from deriva_ml_core.errors import CatalogUnreachable, DerivaMLUploadError
+from deriva_ml_core.schema import patterns
+from deriva_ml_core.schema.tables import create_tables
 
 
 def stage(staging, names, **columns):
@@ -161,6 +163,60 @@ def test_large_files_go_in_chunks(image_session, staging, execution_rid):
     (row,) = rows.select(image_session, "Image")
 
     assert objects.get_file(image_session, row["URL"], staging.folder / "back").read_bytes() == data
+
+
+def test_no_answer_is_tried_again(image_session, staging, execution_rid, monkeypatch):
+    """max_retries: files that failed for want of an answer go up when there is one."""
+    stage(staging, ["a.png", "b.png"])
+    real, refused = image_session.client.request, []
+
+    def first_time_away(method, path, **options):
+        if path.startswith("/hatrac/") and len(refused) < 2:
+            refused.append(path)
+            raise CatalogUnreachable("away", url=path)
+        return real(method, path, **options)
+
+    monkeypatch.setattr(image_session.client, "request", first_time_away)
+    report = upload_staged(image_session, staging, execution_rid, max_retries=2, retry_delay=0)
+
+    assert (report.total_uploaded, report.errors, len(refused)) == (2, [], 2)
+
+
+def test_a_row_that_is_there_keeps_its_values(image_session, staging, execution_rid, tmp_path):
+    """The same file with another label: the row that is there stays as it is, and a warning names it."""
+    stage(staging, ["a.png"], Label="1")
+    upload_staged(image_session, staging, execution_rid)
+    other = Staging(tmp_path / "other", image_session)
+    other.register("Image", staging.assets_folder / "Image" / "a.png", Label="2")
+    report = upload_staged(image_session, other, execution_rid)
+
+    assert [row["Label"] for row in rows.select(image_session, "Image")] == ["1"]
+    assert any("keeps its own Label" in warning for warning in report.warnings)
+
+
+def test_an_asset_table_without_associations(image_session, execution_rid, tmp_path):
+    """A table that has only the asset columns takes assets; a warning says what could not be recorded."""
+    bare = patterns.asset_table("Bare", "", schema="demo")
+    create_tables(image_session, "demo", [bare])
+    staging = Staging(tmp_path / "execution", image_session)
+    staging.register("Bare", "a.bin").write_text("x")
+    report = upload_staged(image_session, staging, execution_rid)
+
+    assert report.total_uploaded == 1
+    assert len([warning for warning in report.warnings if "Bare has no association" in warning]) == 2
+
+
+def test_reports_add_up(image_session, staging, execution_rid):
+    """The metadata's upload and the outputs' are one report to the user."""
+    stage(staging, ["a.png"])
+    first = upload_staged(image_session, staging, execution_rid)
+    stage(staging, ["b.png"])
+    staging.register("Image", "never.png")
+    total = first.add(upload_staged(image_session, staging, execution_rid))
+
+    assert (total.total_uploaded, total.execution_rids) == (2, [execution_rid])
+    assert [path.file_name for path in total.assets["demo/Image"]] == ["a.png", "b.png"]
+    assert len(total.warnings) == 1
 
 
 def test_ctrl_c_does_not_wait_for_a_large_file(image_session, staging, execution_rid):
