@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deriva_ml_core.catalog.http import HttpClient, Patience
 from deriva_ml_core.catalog.session import CatalogSession
@@ -24,6 +25,10 @@ from deriva_ml_core.local_catalog.server import LocalServer
 from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef, TableDef
 from deriva_ml_core.schema.install import install_schema
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
+
+# No test measures time: a loaded machine is not a failure.
+settings.register_profile("deriva_ml", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("deriva_ml")
 
 pytest_plugins = ["project_fixture", "ml_fixture"]
 
