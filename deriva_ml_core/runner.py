@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -174,9 +174,9 @@ class _Run:
         execution = self._ml.create_execution(self._configuration, code=code, hydra=self._job, reporter=self._reporter)
         report: UploadReport | None = None
         try:
-            with execution.execute(upload_follows=True):
+            with _exit_means_failure(), execution.execute(upload_follows=True):
                 self._reporter.say(f"Running {_name(self._model)}")
-                _call(self._model, self._ml, execution)
+                self._model(ml_instance=self._ml, execution=execution)
             with self._reporter.transfer("outputs") as progress:
                 report = execution.commit_output_assets(progress_callback=progress)
         finally:
@@ -203,15 +203,16 @@ class _Run:
         return code
 
 
-def _call(model: Callable[..., Any], ml: DerivaML, execution: Execution) -> None:
+@contextmanager
+def _exit_means_failure() -> Iterator[None]:
     """
-    Call the model. One that leaves by sys.exit(0) has not come to its end, and its exit code must not say it had.
+    A model that leaves by sys.exit(0) has not come to its end, and the exit code must not say that it had.
 
     Raises:
         DerivaMLExecutionError: it called sys.exit(0).
     """
     try:
-        model(ml_instance=ml, execution=execution)
+        yield
     except SystemExit as err:
         if err.code not in (None, 0):
             raise

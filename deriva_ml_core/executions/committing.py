@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,12 @@ from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.errors import DerivaMLUploadError
 from deriva_ml_core.executions.ending import failure_text
-from deriva_ml_core.executions.journal import JournalEntry, write_beside
-from deriva_ml_core.executions.opening import METADATA_TABLE
+from deriva_ml_core.executions.journal import JournalEntry
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.executions.opening import Opened
-
-TIMES_FILE = "execution_times.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,6 @@ def commit(
         recorder.change(Status.pending_upload, mark=["uploads"])
     started = time.monotonic()
     try:
-        _stage_times(opened)
         report = _upload(session, opened, progress, manner)
         report.raise_for_failures()
     except BaseException as err:  # Ctrl-C too: the outputs are kept, and the record says that they wait
@@ -120,27 +115,6 @@ def _not_finished(opened: Opened, error: BaseException) -> None:
     recorder.note(detail)
     if not recorder.journal.entry.pending & {"status"}:
         recorder.change(Status.failed, detail)
-
-
-def _stage_times(opened: Opened) -> None:
-    """When it started and stopped: the catalog has no columns for that, so a metadata file says it."""
-    entry = opened.recorder.journal.entry
-    document = entry.to_json()
-    kept = ("rid", "owner", "start_time", "stop_time", "durations", "restarts", "parent", "sequence")
-    path = opened.folder / "metadata" / TIMES_FILE
-    changes = [{"status": c.status.value, "at": c.at, "detail": c.detail} for c in entry.changes]
-    text = json.dumps({name: document[name] for name in kept} | {"changes": changes}, indent=1, default=_iso)
-    write_beside(path, text.encode())
-    opened.staging.register(
-        METADATA_TABLE,
-        path,
-        asset_types=["Execution_Config"],
-        description="When this execution started and stopped, and where it ran.",
-    )
-
-
-def _iso(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _named(before: Any, report: UploadReport) -> dict[str, list[str]]:

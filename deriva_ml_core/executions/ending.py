@@ -38,5 +38,5 @@ def record_failure(recorder: StatusRecorder, error: BaseException, **facts: Any)
     if recorder.status in (Status.created, Status.running, Status.stopped, Status.pending_upload):
         entry = recorder.journal.entry
         if entry.start_time is not None and entry.stop_time is None:
-            facts.setdefault("stop_time", now())
+            facts |= {"stop_time": now(), "mark": ["times"]}
         recorder.change(status_after(error), failure_text(error), **facts)

@@ -280,7 +280,7 @@ class Execution:
         """
         self._stop_heart()
         self._measure()
-        self._opened.recorder.change(Status.stopped, stop_time=now(), tell=not self._upload_follows)
+        self._opened.recorder.change(Status.stopped, mark=["times"], tell=not self._upload_follows, stop_time=now())
 
     def update_status(self, target: Status | str, message: str | None = None, *, error: str | None = None) -> None:
         """

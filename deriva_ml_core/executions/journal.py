@@ -65,7 +65,9 @@ class JournalEntry:
         parent, sequence: the sweep that it belongs to, and its number there.
         start_time, stop_time: of the model.
         durations: seconds of "download", "execution" and "upload".
-        pending: what the catalog has not been told: "row" (its row may not exist), "status", "durations", "uploads".
+        environment: RID and description of its environment snapshot in the catalog, which is also told the times.
+        pending: what the catalog has not been told: "row" (its row may not exist), "status", "durations", "times",
+            "uploads".
         restarts: how often another process has taken it over.
         damaged: the file could not be read; only the RID, from the folder's name, is sure.
     """
@@ -89,6 +91,7 @@ class JournalEntry:
     start_time: datetime | None = None
     stop_time: datetime | None = None
     durations: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     pending: frozenset[str] = frozenset()
     restarts: int = 0
     damaged: bool = False

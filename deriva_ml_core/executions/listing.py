@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deriva_ml_core.catalog import objects, rows
-from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import LinkedAsset, linked_assets
-from deriva_ml_core.executions.committing import TIMES_FILE
 from deriva_ml_core.executions.journal import JournalEntry, executions_folder, read_entry
 from deriva_ml_core.executions.record import ExecutionRecord, find_executions, lookup_execution
+from deriva_ml_core.executions.recorder import parse_times
 from deriva_ml_core.schema.terms import UNKNOWN_EXECUTION_DESCRIPTION
 
 if TYPE_CHECKING:
@@ -59,7 +56,7 @@ def show_document(session: CatalogSession, working_dir: Path, rid: str) -> Docum
         "description": record.description,
         "url": session.record_url(rid),
         "workflow": _workflow(session, record, workflows),
-        **(_times(entry) if not entry.damaged else _recorded_times(session, assets)),
+        **(_times(entry) if not entry.damaged else _recorded_times(assets)),
         "inputs": {"datasets": _datasets(session, rid), "assets": _assets(assets, "Input")},
         "outputs": _assets(assets, "Output"),
         "parents": _relatives(session, rid, "parents"),
@@ -153,32 +150,11 @@ def _times(entry: JournalEntry) -> Document:
     }
 
 
-def _recorded_times(session: CatalogSession, linked: Iterable[LinkedAsset]) -> Document:
-    """From the metadata file that the run has left in the catalog; empty where it has left none."""
-    document: Mapping[str, Any] = {}
-    for one in linked:
-        if one.asset.row.get("Filename") == TIMES_FILE and one.role == "Output":
-            document = _read_times(session, one)
-    owner = document.get("owner") or {}
-    slurm = owner.get("slurm") or {}
-    return {
-        "start_time": document.get("start_time"),
-        "stop_time": document.get("stop_time"),
-        "host": owner.get("host"),
-        "slurm_job_id": slurm.get("job_id"),
-    }
-
-
-def _read_times(session: CatalogSession, linked: LinkedAsset) -> Mapping[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = objects.get_file(
-                session, str(linked.asset.row["URL"]), Path(folder, TIMES_FILE), md5=linked.asset.md5
-            )
-            document = json.loads(path.read_text())
-        except (DerivaMLException, OSError, ValueError):  # the rest of the record is worth showing without it
-            return {}
-    return document if isinstance(document, dict) else {}
+def _recorded_times(linked: Iterable[LinkedAsset]) -> Document:
+    """From the environment snapshot in the catalog; empty where the run has not stopped or its release says nothing."""
+    descriptions = (one.asset.row.get("Description") for one in linked if one.role == "Output")
+    start, stop = next((times for text in descriptions if (times := parse_times(text))), (None, None))
+    return {"start_time": start, "stop_time": stop, "host": None, "slurm_job_id": None}
 
 
 def _text(time: datetime | None) -> str | None:

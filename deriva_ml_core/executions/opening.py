@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from deriva_ml_core.assets.cache import ObjectCache
 from deriva_ml_core.assets.download import download, fetch_assets, link_inputs
 from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.progress import UploadReport
 from deriva_ml_core.assets.specs import DRY_RUN_RID, AssetSpec
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
@@ -41,7 +42,7 @@ from deriva_ml_core.executions.journal import (
     now,
     write_beside,
 )
-from deriva_ml_core.executions.metadata import write_metadata_files
+from deriva_ml_core.executions.metadata import MetadataFile, write_metadata_files
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.reporting import SILENT, Reporter
 from deriva_ml_core.executions.states import Status
@@ -263,7 +264,16 @@ def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, reques
         )
     rid = opened.recorder.journal.entry.rid
     with request.reporter.transfer("metadata") as progress:
-        upload_staged(ml.session, opened.staging, rid, progress=progress).raise_for_failures()
+        report = upload_staged(ml.session, opened.staging, rid, progress=progress)
+    report.raise_for_failures()
+    opened.recorder.journal.update(environment=_environment(files, report))
+
+
+def _environment(files: Iterable[MetadataFile], report: UploadReport) -> dict[str, str]:
+    """RID and description of the environment snapshot, which is each run's own."""
+    rids = {path.file_name: path.asset_rid for paths in report.assets.values() for path in paths}
+    found = ((rids.get(file.filename), file.description) for file in files if file.asset_type == "Runtime_Env")
+    return next(({"rid": rid, "description": description} for rid, description in found if rid), {})
 
 
 def _bring_inputs(ml: Connection, opened: Opened, inputs: Inputs, reporter: Reporter) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import DerivaMLException, WorkingFolderError
+from deriva_ml_core.errors import CatalogUnreachable, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.durations import duration_text
 from deriva_ml_core.executions.journal import Journal, JournalEntry
 from deriva_ml_core.executions.states import Status, check_transition
@@ -86,19 +88,35 @@ class StatusRecorder:
         """Tell the catalog what it does not know; whether it knows all now. A failure is a warning and stays marked."""
         entry = self.journal.entry
         due = entry.pending & {"status", "durations"}
-        if not due or self._session is None:
+        if not entry.pending & {"status", "durations", "times"} or self._session is None:
             return True
         if time.monotonic() < self._silent_until:
             return False
         try:
-            rows.update(self._session, self._session.model.ml_table("Execution"), [execution_row(self._session, entry)])
+            if due:
+                table = self._session.model.ml_table("Execution")
+                rows.update(self._session, table, [execution_row(self._session, entry)])
+            self._tell_times(self._session, entry)
         except DerivaMLException as err:
             log.warning("execution %s is %s, but the catalog was not told: %s", entry.rid, entry.status.value, err)
             self._silent_until = time.monotonic() + SILENCE_S
             return False
         with self._kept():
-            self.journal.told(*due)
+            self.journal.told(*due, "times")
         return True
+
+    @staticmethod
+    def _tell_times(session: CatalogSession, entry: JournalEntry) -> None:
+        """The catalog has no columns for start and stop: the description of the environment snapshot says them."""
+        if "times" in entry.pending and entry.environment and entry.start_time and entry.stop_time:
+            text = times_text(entry.environment["description"], entry.start_time, entry.stop_time)
+            row = {"RID": entry.environment["rid"], "Description": text}
+            try:
+                rows.update(session, session.model.ml_table("Execution_Metadata"), [row])
+            except CatalogUnreachable:
+                raise
+            except DerivaMLException as err:  # no right to change that row: nothing else depends on it
+                log.warning("start and stop of execution %s are not in the catalog: %s", entry.rid, err)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -107,6 +125,20 @@ class StatusRecorder:
             yield
         except WorkingFolderError as err:
             log.warning("journal of execution %s: %s", self.journal.entry.rid, err)
+
+
+_TIMES = re.compile(r"Started (?P<start>\S+), stopped (?P<stop>\S+)\.$")
+
+
+def times_text(description: str, start: datetime, stop: datetime) -> str:
+    """A description with both times, readable by a person and by `parse_times`."""
+    return f"{description} Started {start.isoformat()}, stopped {stop.isoformat()}."
+
+
+def parse_times(description: str | None) -> tuple[str, str] | None:
+    """Start and stop, as ISO 8601, from a description that `times_text` made; None from any other."""
+    found = _TIMES.search(description or "")
+    return (found["start"], found["stop"]) if found else None
 
 
 def execution_row(session: CatalogSession, entry: JournalEntry) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def summary_lines(summary: RunSummary) -> Iterator[str]:
     times = [f"{phase} {duration_words(s)}" for phase, s in summary.durations.items()]
     if times:
         yield f"  time: {', '.join(times)}"
+    yield from (f"  warning: {warning}" for warning in summary.warnings)
     if summary.folder:
         yield f"  files kept in: {summary.folder}"
     yield f"  look at it: {summary.where}"

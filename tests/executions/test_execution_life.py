@@ -12,6 +12,7 @@ from deriva_ml_core.errors import (
     InvalidTransitionError,
 )
 from deriva_ml_core.executions.journal import executions_folder, read_entry
+from deriva_ml_core.executions.recorder import parse_times
 from deriva_ml_core.executions.states import Status
 
 
@@ -22,6 +23,13 @@ def row_of(ml, rid):
 def stored(ml, status):
     """The word of this catalog's generation."""
     return ml.session.model.generation.status_word(status)
+
+
+def recorded_times(execution):
+    """Start and stop as the catalog has them: in the description of the environment snapshot."""
+    found = [parse_times(asset.description) for asset in execution.list_assets("Output")]
+    (times,) = [one for one in found if one]
+    return times
 
 
 @pytest.fixture
@@ -36,14 +44,14 @@ def test_a_run_that_goes_well_ends_uploaded(ml, execution):
         running.asset_file_path("Execution_Asset", "weights.txt").write_text("w")
     uploaded = execution.upload_execution_outputs()
 
-    assert {"deriva-ml/Execution_Asset", "deriva-ml/Execution_Metadata"} == uploaded.keys()
+    assert {"deriva-ml/Execution_Asset"} == uploaded.keys()
     row = row_of(ml, execution.execution_rid)
     assert stored(ml, "Uploaded") == row["Status"]
     duration = ml.session.model.generation.duration_column("execution")
     assert row[duration].startswith("0.0H 0.0min")
     outputs = {asset.filename for asset in execution.list_assets("Output")}
-    assert {"weights.txt", "configuration.json", "execution_times.json"} <= outputs
-    assert execution.start_time < execution.stop_time
+    assert {"weights.txt", "configuration.json"} <= outputs
+    assert recorded_times(execution) == (execution.start_time.isoformat(), execution.stop_time.isoformat())
 
 
 def test_metadata_is_in_the_catalog_before_the_model_starts(ml, execution):
@@ -67,7 +75,7 @@ def test_an_exception_is_recorded_and_passes(ml, execution):
     assert (row["Status"], row["Status_Detail"]) == ("Failed", "ZeroDivisionError: division by zero")
     assert path.read_text() == "half"
     assert "half.txt" not in {asset.filename for asset in execution.list_assets("Output")}
-    assert execution.stop_time is not None
+    assert recorded_times(execution) == (execution.start_time.isoformat(), execution.stop_time.isoformat())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,7 @@ def test_uploading_again_adds_what_is_new_and_nothing_else(ml, execution):
     execution.asset_file_path("Execution_Asset", "two.txt").write_text("2")
     execution.commit_output_assets()
 
-    assert (first.total_uploaded, again.total_uploaded) == (2, 0)
+    assert (first.total_uploaded, again.total_uploaded) == (1, 0)
     names = [asset.filename for asset in execution.list_assets("Output")]
     assert 1 == names.count("one.txt") == names.count("two.txt")
     assert stored(ml, "Uploaded") == row_of(ml, execution.execution_rid)["Status"]
