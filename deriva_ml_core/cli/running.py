@@ -19,7 +19,8 @@ from deriva_ml_core.config.application import Application, search_path_of
 from deriva_ml_core.config.discovery import load_project
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.menu import build_menu, plain_lines
-from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides, quote
+from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides
+from deriva_ml_core.config.quoting import quote
 
 PLAIN_WIDTH = 100
 ALLOW_DIRTY, DRY_RUN = "DERIVA_ML_ALLOW_DIRTY", "DERIVA_ML_DRY_RUN"

@@ -22,9 +22,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
-from deriva_ml_core.config.hydra_folders import OutputFolder
+from deriva_ml_core.config.hydra_folders import OutputFolder, is_default_folder
+from deriva_ml_core.config.quoting import quote
 from deriva_ml_core.config.translation import hydra_errors
 from deriva_ml_core.errors import is_refusal, nearest
 
@@ -141,7 +142,12 @@ class Application:
     def _output_folder(self, composed: DictConfig) -> OutputFolder:
         with hydra_errors(self.config_name):
             HydraConfig.instance().set_config(composed)  # `${hydra:…}` in the folder's name
-            return OutputFolder(Path(composed.hydra.run.dir).absolute())
+            ours = is_default_folder(composed.hydra.run)
+            folder = OutputFolder(Path(composed.hydra.run.dir).absolute(), claim=ours)
+            if ours:
+                with read_write(composed.hydra):
+                    composed.hydra.run.dir = str(folder.path)
+            return folder
 
     def sweep(self, task: Task, overrides: Sequence[str]) -> Any:
         """Run the task for each job of a sweep, with the configured sweeper and launcher.
@@ -150,8 +156,18 @@ class Application:
             DerivaMLConfigurationError: Hydra refuses the configuration.
             Exception: that of the first job that failed.
         """
+        folder = self._sweep_folder(self.compose(overrides, sweep=True))
         with hydra_errors(self.config_name, self._near(overrides)):
-            return self.hydra.multirun(self.config_name, task, list(overrides))
+            return self.hydra.multirun(self.config_name, task, [*folder, *overrides])
+
+    def _sweep_folder(self, composed: DictConfig) -> list[str]:
+        """The override that gives a sweep a folder of its own; none where the project or the user names one."""
+        if not is_default_folder(composed.hydra.sweep):
+            return []
+        with hydra_errors(self.config_name):
+            HydraConfig.instance().set_config(composed)
+            folder = OutputFolder(Path(composed.hydra.sweep.dir).absolute(), claim=True)
+        return [f"hydra.sweep.dir={quote(str(folder.path))}"]
 
     def _near(self, overrides: Sequence[str]) -> Callable[[str], str]:
         """Suggest keys for one that the configuration does not have; only asked for when Hydra has refused."""

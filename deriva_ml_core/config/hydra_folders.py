@@ -7,6 +7,7 @@ project's own `store(HydraConf(...))` keeps what it says. Overrides on the comma
 from __future__ import annotations
 
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,18 @@ def install_hydra_defaults() -> None:
 
 
 class OutputFolder:
-    """Hydra's output folder of one job: made by Hydra before the job, taken back where the job came to nothing.
+    """Hydra's output folder of one run or sweep: made for it, and taken back where it came to nothing.
 
     Args:
         path: the folder; one that is there already is not ours to take back.
+        claim: make a folder that no other run has: two runs of the same second would write each other's configuration.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        ancestors = [path, *path.parents]
-        self._made = [folder for folder in ancestors if not folder.exists()]
+    def __init__(self, path: Path, *, claim: bool = False) -> None:
+        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        self.path = _claim(path) if claim else path
+        if self.path != path:
+            self._made = [self.path, *(folder for folder in self._made if folder != path)]
 
     def take_back(self) -> None:
         """Remove the folder, and the folders above it that were made for it and are empty."""
@@ -58,6 +61,24 @@ class OutputFolder:
                 folder.rmdir()
             except OSError:  # another run uses it by now
                 return
+
+
+def is_default_folder(node: DictConfig) -> bool:
+    """Whether a composed `hydra.run` or `hydra.sweep` node has the folder that we gave it."""
+    return str(OmegaConf.to_container(node, resolve=False)["dir"]).startswith("${deriva_workdir:}")  # type: ignore[call-overload, index]
+
+
+def _claim(path: Path) -> Path:
+    """Make the folder, or `<name>-2`, `-3`, … where another run was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            continue
+        return candidate
+    raise AssertionError
 
 
 def register_resolvers() -> None:

@@ -7,22 +7,21 @@ configuration and are left to Hydra (translation.py words its refusal).
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, ValueType
+from hydra.core.override_parser.types import Glob, Override, QuotedString, ValueType
 from hydra.errors import HydraException
 
 from deriva_ml_core.config.multiruns import MultirunSpec, require_multirun_config
 from deriva_ml_core.config.options import project_groups
+from deriva_ml_core.config.quoting import quote
 from deriva_ml_core.config.translation import unreadable_override
 from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
 
 MULTIRUN_KEY = "multirun"
-_PLAIN_VALUE = re.compile(r"[A-Za-z_][\w.-]*")
 _MANY = 12
 
 
@@ -56,18 +55,6 @@ def check_overrides(tokens: Sequence[str], *, structured_only: bool = True) -> C
         for override in parsed:
             _check_options(override, options)
     return CheckedOverrides([_text(override) for override in parsed], spec, _experiment(parsed))
-
-
-def quote(value: str) -> str:
-    """Any text as the value of an override that means exactly this string.
-
-    Quotes, newlines, commas, `=` and `${…}` stay what they are.
-    """
-    if _PLAIN_VALUE.fullmatch(value) and value.lower() not in ("true", "false", "null", "inf", "nan"):
-        return value
-    # Hydra unquotes first; OmegaConf would then resolve ${…}, and counts the backslashes before it.
-    literal = re.sub(r"(\\*)\$\{", lambda match: match.group(1) * 2 + r"\${", value)
-    return QuotedString(literal, Quote.single).with_quotes()
 
 
 def _parse(token: str, options: Mapping[str, Sequence[str]]) -> Override:

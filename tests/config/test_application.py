@@ -175,6 +175,26 @@ def test_folder_that_was_there_is_not_taken_back(workdir, tmp_path):
     assert (tmp_path / "mine/notes").exists()
 
 
+@pytest.mark.parametrize("sweep", [False, True])
+def test_runs_of_the_same_second_have_folders_of_their_own(workdir, monkeypatch, sweep):
+    """Two runs that start at once must not write each other's configuration: each claims a folder."""
+    from hydra.core import utils
+
+    frozen = type("Clock", (), {"now": staticmethod(lambda: utils_now)})
+    utils_now = utils.datetime(2026, 1, 2, 3, 4, 5)
+    monkeypatch.setattr(utils, "datetime", frozen)
+    with Application("deriva_model", job_name="job") as application:
+        for x in ("1", "2", "3"):
+            (application.sweep if sweep else application.run)(lambda config: None, [f"x={x}"])
+
+    found = workdir / ("hydra-sweep" if sweep else "hydra")
+    names = ["2026-01-02_03-04-05", "2026-01-02_03-04-05-2", "2026-01-02_03-04-05-3"]
+    assert sorted(path.name for path in found.iterdir()) == names
+    for number, name in enumerate(names, 1):
+        saved = found / name / ("0" if sweep else "") / "hydra-config/overrides.yaml"
+        assert OmegaConf.load(saved) == [f"x={number}"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_working_folder_is_named(workdir):
     """A folder that can't be written is one line with its path."""

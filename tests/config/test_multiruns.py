@@ -13,7 +13,8 @@ from deriva_ml_core.config.multiruns import (
     list_multirun_configs,
     multirun_config,
 )
-from deriva_ml_core.config.overrides import check_overrides, quote
+from deriva_ml_core.config.overrides import check_overrides
+from deriva_ml_core.config.quoting import quote
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 MARKDOWN = """\
