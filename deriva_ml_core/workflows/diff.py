@@ -6,6 +6,7 @@ With the commit that the record names, `git checkout COMMIT && git apply FILE` g
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Collection
@@ -16,9 +17,12 @@ from .git import GitUnavailable, git
 from .provenance import ALWAYS_IGNORED
 
 CAP_BYTES = 2_000_000
+BIG_FILE_BYTES = 10_000_000
 UNTRACKED_FILE_CAP_BYTES = 256_000  # above this an untracked file is data, not source
 _UNTRACKED_FILES_CAP = 1000
 _SECTION = b"diff --git "
+_SUBMODULE = re.compile(rb"^\+Subproject commit ([0-9a-f]+)$", re.MULTILINE)
+_NO_TEXT = ("binary or very big", "a submodule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,8 @@ _DIFF = (
     "diff.noprefix=false",
     "-c",
     "diff.mnemonicPrefix=false",
+    "-c",
+    f"core.bigFileThreshold={BIG_FILE_BYTES}",  # a bigger one is not read into a patch that would be left out anyway
     "diff",
     "--no-ext-diff",
     "--no-textconv",
@@ -114,6 +120,7 @@ _DIFF = (
     "--src-prefix=a/",
     "--dst-prefix=b/",
     "--submodule=short",
+    "--ignore-submodules=dirty",
     "--unified=3",
     "--inter-hunk-context=0",
     "--diff-algorithm=myers",
@@ -151,16 +158,21 @@ def _assemble(sections: list[bytes], cap: int, ignored: tuple[str, ...], oversiz
         path = _path(section)
         if path.startswith(ignored):
             continue
-        if b"\nBinary files " in section or not _is_text(section):
-            left_out.append((path, "binary"))
-        elif used + len(section) > cap:
-            left_out.append((path, f"a change of {len(section)} bytes"))
+        if reason := _unfit(section) or (f"a change of {len(section)} bytes" if used + len(section) > cap else ""):
+            left_out.append((path, reason))
         else:
             kept.append(section)
             paths.append(path)
             used += len(section)
-    truncated = any(reason != "binary" for _, reason in left_out)
+    truncated = any(not reason.startswith(_NO_TEXT) for _, reason in left_out)
     return Diff(b"".join(kept).decode("utf-8"), truncated, tuple(paths), tuple(left_out))
+
+
+def _unfit(section: bytes) -> str:
+    """Why a change can't be told by a text patch, or ""."""
+    if moved := _SUBMODULE.search(section):
+        return f"{_NO_TEXT[1]}, now at commit {moved[1].decode()}"
+    return _NO_TEXT[0] if b"\nBinary files " in section or not _is_text(section) else ""
 
 
 def _is_text(section: bytes) -> bool:

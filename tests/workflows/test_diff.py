@@ -144,9 +144,38 @@ def test_binary_and_big_files_are_only_named(repository: Path, tmp_path: Path):
     diff = uncommitted_diff(repository)
 
     assert diff.paths == ("small.py",)
-    assert dict(diff.left_out) == {"weights.bin": "binary", "latin.txt": "binary", "huge.csv": "600000 bytes"}
+    assert dict(diff.left_out) == {
+        "weights.bin": "binary or very big",
+        "latin.txt": "binary or very big",
+        "huge.csv": "600000 bytes",
+    }
     assert diff.truncated
     assert "small.py" in recover(repository, diff.text, tmp_path / "recovered")
+
+
+def test_a_very_big_tracked_file_is_not_read(repository: Path):
+    """A changed table of gigabytes must not fill the memory."""
+    (repository / "table.csv").write_text("1,2,3\n" * 2_000_000)
+    git(repository, "add", "-A")
+    (repository / "table.csv").write_text("1,2,4\n" * 2_000_000)
+
+    assert dict(uncommitted_diff(repository).left_out) == {"table.csv": "binary or very big"}
+
+
+def test_a_moved_submodule_is_named_with_its_commit(repository: Path, tmp_path: Path):
+    """No text patch moves a submodule: the commit is what has to be known, and the rest still applies."""
+    git(tmp_path, "clone", "-q", str(repository), "lib")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(tmp_path / "lib"), "lib")
+    git(repository, "commit", "-q", "-m", "with a submodule")
+    (repository / "lib" / "a.py").write_text("new\n")
+    git(repository / "lib", "commit", "-q", "-a", "-m", "moved")
+    (repository / "gone.py").write_text("changed\n")
+
+    diff = uncommitted_diff(repository)
+
+    head = git(repository / "lib", "rev-parse", "HEAD")
+    assert dict(diff.left_out) == {"lib": f"a submodule, now at commit {head}"}
+    assert recover(repository, diff.text, tmp_path / "recovered")["gone.py"] == ("file", b"changed\n")
 
 
 def test_the_cap_leaves_out_whole_files(repository: Path, tmp_path: Path):
