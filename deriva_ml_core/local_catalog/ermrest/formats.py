@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import Literal
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ STREAM: Format = "application/x-json-stream"
 _SHORT = {"json": JSON, "csv": CSV, JSON: JSON, CSV: CSV, STREAM: STREAM}
 _OBJECT_MEMBERS = 450
 """Members of one json_object(): SQLite's functions take 1,000 arguments."""
-_CHUNK_ROWS = 1000
+_CHUNK_BYTES = 256 * 1024
 _SEPARATORS = bytes.maketrans(b"\xff\xfe", b",\n")
 _SPECIAL = (b",", b'"', b"\n", b"\r")
 _TO_QUOTE = re.compile(rb'(?<![^\xff\xfe])[^\xff\xfe,"\r\n]*+[,"\r\n][^\xff\xfe]*+')
@@ -126,7 +126,15 @@ def encode(rows: Iterable[tuple[bytes]], names: Sequence[str], chosen: Format) -
 
 
 def _batches(rows: Iterator[tuple[bytes]]) -> Iterator[list[bytes]]:
-    while batch := [row for (row,) in islice(rows, _CHUNK_ROWS)]:
+    batch: list[bytes] = []
+    size = 0
+    for (row,) in rows:
+        batch.append(row)
+        size += len(row)
+        if size >= _CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 
