@@ -8,7 +8,7 @@ is ever used again (observed: "catalog-ids-increase"). An alias is another name 
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from .database import Pool, connect
+from .database import Pool, T, connect
 from .errors import Conflict, NotFound
 
 SCHEMA = """
@@ -65,8 +65,7 @@ class Registry:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._pool = Pool(path, lambda file: connect(file, read_only=read_only))
         if not read_only:
-            with self._pool.connection() as db:
-                db.execute(SCHEMA)
+            self.prepare("catalog", SCHEMA)
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -79,6 +78,18 @@ class Registry:
         """A connection inside a write transaction, committed at the end of the block."""
         with self._pool.writing() as db:
             yield db
+
+    def write_together(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do something inside a write transaction shared with other threads; see Pool.write_together."""
+        return self._pool.write_together(work)
+
+    def prepare(self, table: str, schema: str) -> None:
+        """Make tables, unless the one that is named is there: opening a root that is in use should not write."""
+        with self.reading() as db:
+            there = db.table_exists(None, table)
+        if not there:
+            with self.writing() as db:
+                db.execute(schema)
 
     def close(self) -> None:
         """Close the idle connections."""

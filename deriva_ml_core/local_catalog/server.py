@@ -248,7 +248,7 @@ def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], Non
         stop.set()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    sys.setswitchinterval(0.001)  # a request that waited for the disk should not wait long for the interpreter
+    sys.setswitchinterval(0.0002)  # a request that waited for the disk should not wait long for the interpreter
     try:
         thread.start()
         address, port = server.bind_addr[:2]

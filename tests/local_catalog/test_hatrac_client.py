@@ -158,6 +158,19 @@ def test_content_is_stored_once(ask, space, server):
     assert (with_one, path.exists()) == (True, False)
 
 
+def test_what_a_power_cut_left_is_replaced(ask, space, server):
+    """A broken file that no version has does not stand for the content of its name."""
+    content = os.urandom(5000)
+    path = server.path / "objects" / (name := hashlib.sha256(content).hexdigest())[:2] / name[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"half of it")
+
+    made = ask("PUT", f"{space}/o?parents=true", data=content)
+
+    assert made.status_code == 201
+    assert ask("GET", f"{space}/o").content == content
+
+
 def test_a_wrong_sha256_is_refused(ask, space):
     """Both checksums are verified."""
     wrong = base64.b64encode(hashlib.sha256(b"other").digest()).decode()

@@ -71,7 +71,8 @@ class InProcess:
         return response
 
 
-def _tokens(root: Root) -> dict[str, str | None]:
+def tokens_of(root: Root) -> dict[str, str | None]:
+    """An owner, a reader and nobody."""
     users = Users(root.registry)
     return {"owner": users.add("owner", admin=True), "reader": users.add("reader"), "anon": None}
 
@@ -81,7 +82,7 @@ def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A runner on the application itself."""
     with Root(tmp_path_factory.mktemp("in-process")) as root:
         app = Application(root)
-        runner = replay.Runner({who: InProcess(app, token) for who, token in _tokens(root).items()}, BASE)
+        runner = replay.Runner({who: InProcess(app, token) for who, token in tokens_of(root).items()}, BASE)
         yield runner
         runner.close()
 
@@ -91,7 +92,7 @@ def over_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A runner over HTTP."""
     path = tmp_path_factory.mktemp("over-http")
     with Root(path) as root:
-        tokens = _tokens(root)
+        tokens = tokens_of(root)
     with LocalServer(path) as server:
         sessions = {who: requests.Session() for who in tokens}
         for who, token in tokens.items():

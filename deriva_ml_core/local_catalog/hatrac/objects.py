@@ -141,13 +141,14 @@ class Objects:
         return created(url(path, version))
 
     def _add(self, request: Request, path: str, plan: "_Plan", incoming: Incoming, described: Metadata) -> str:
-        self._store.keep(incoming.path, incoming.sha256)
-        with self._registry.writing() as db:
+        self._store.keep(incoming.path, incoming.sha256, self._resources.is_known)
+
+        def work(db: apsw.Connection) -> str:
             found = _object_or_new(db, request, path, plan)
             version = directory.current(db, found.name)
             check_preconditions(request, version.etag if version else None)
             if not self._store.is_kept(incoming.sha256):  # its last version was deleted in between
-                self._store.keep(incoming.path, incoming.sha256)
+                self._store.keep(incoming.path, incoming.sha256, self._resources.is_known)
             return directory.add_version(
                 db,
                 found.name,
@@ -156,6 +157,8 @@ class Objects:
                 metadata=described,
                 acls={"owner": owners(request.client)},
             )
+
+        return self._registry.write_together(work)
 
     def delete(self, request: Request, target: Target) -> Response:
         """Delete a version, an object with its versions, or a namespace with everything in it."""

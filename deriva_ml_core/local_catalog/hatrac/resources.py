@@ -40,6 +40,11 @@ class Resources:
         self.registry = registry
         self.store = store
 
+    def is_known(self, sha256: bytes) -> bool:
+        """Whether a version has this content."""
+        with self.registry.reading() as db:
+            return directory.is_referenced(db, sha256)
+
     def discard(self, hashes: Iterable[bytes], jobs: Iterable[str] = ()) -> None:
         """Remove content that no version has any more; under the write lock, or a PUT of the same could lose it."""
         for job in jobs:

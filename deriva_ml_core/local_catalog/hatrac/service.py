@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable
+from threading import Lock
 
 from werkzeug.wrappers import Response
 
@@ -28,11 +29,10 @@ class HatracService:
     """Answers below /hatrac."""
 
     def __init__(self, root: Root) -> None:
-        store = ContentStore(root.objects, root.uploads)
-        if not root.read_only:
-            with root.registry.writing() as db:
-                db.execute(directory.SCHEMA)
-            store.prepare()
+        self._root = root
+        self._store = store = ContentStore(root.objects, root.uploads)
+        self._prepared = root.read_only
+        self._preparing = Lock()
         resources = Resources(root.registry, store)
         objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
         named: dict[str, Handler] = {
@@ -59,6 +59,7 @@ class HatracService:
 
     def handle(self, request: Request) -> Response:
         """Answer a request."""
+        self._prepare()
         target = parse_target(request.raw_path)
         handlers = self._handlers(target)
         handler = handlers.get(request.verb)
@@ -66,6 +67,14 @@ class HatracService:
             allowed = sorted({*handlers, "HEAD"} if "GET" in handlers else handlers)
             raise MethodNotAllowed(headers={"Allow": ", ".join(allowed)})
         return handler(request, target)
+
+    def _prepare(self) -> None:
+        """Make tables and folders on first use: a process that stores no object does not wait for them."""
+        with self._preparing:
+            if not self._prepared:
+                self._root.registry.prepare("hatrac_name", directory.SCHEMA)
+                self._store.prepare()
+                self._prepared = True
 
     def _handlers(self, target: Target) -> dict[str, Handler]:
         handlers = self._routes.get((target.sub, len(target.arguments)))

@@ -1,9 +1,11 @@
 """
 Content on disk, once, under its SHA-256: `objects/ab/cdef…`.
 
-What comes in is written beside (`uploads/`), hashed on the way, made durable, and only then given its name by a hard
-link; so a file under `objects/` is always whole. Files in `uploads/` that nobody holds a lock on were left by a process
-that died; they are swept when the next one starts.
+What comes in is written beside (`uploads/`), hashed on the way, given its name by a hard link and then made durable,
+before the registry speaks of it. A synced file is durable under every name that it has (ext4, XFS, btrfs, ZFS and F2FS
+log its links with it), so one wait for the disk is enough. A power cut between link and sync may leave a broken file
+that no version has; whoever stores that content next finds and replaces it. Files in `uploads/` that nobody holds a
+lock on were left by a process that died; they are swept when the next one starts.
 
 Hashing and writing release the GIL. Large content is hashed in a thread beside the one that receives and writes it.
 """
@@ -28,7 +30,7 @@ _PARALLEL_FROM_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """Content that has arrived, durable under a name of its own."""
+    """Content that has arrived, under a name of its own."""
 
     path: Path
     sha256: bytes
@@ -70,7 +72,6 @@ class ContentStore:
                 hashes = _Hashes(md5=md5, parallel=(size_bytes or 0) >= _PARALLEL_FROM_BYTES)
                 with hashes:
                     received = _copy(body, file, hashes, size_bytes)
-                os.fsync(file.fileno())
                 yield Incoming(path, hashes.sha256, hashes.md5, received)
         finally:
             with suppress(OSError):
@@ -86,13 +87,32 @@ class ContentStore:
                 return path, file
             file.close()
 
-    def keep(self, path: Path, sha256: bytes) -> None:
-        """Give durable content its name; it may have it already."""
+    def keep(self, path: Path, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
+        """
+        Give content its name and make both durable; it may have it already.
+
+        Args:
+            is_known: whether a version has this content, so that what lies there was made durable before.
+        """
         name = sha256.hex()
-        folder = f"{self._objects}/{name[:2]}"
-        with suppress(FileExistsError):
-            os.link(path, f"{folder}/{name[2:]}")
-        _sync_folder(folder)
+        target = self._objects / name[:2] / name[2:]
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            if not is_known(sha256):
+                self._settle(path, target, sha256)
+        else:
+            _sync(path)
+
+    @staticmethod
+    def _settle(path: Path, target: Path, sha256: bytes) -> None:
+        """What lies there is being stored by somebody else, or is what a power cut left of it."""
+        if hash_file(target, md5=False)[0] == sha256:
+            _sync(target)
+        else:
+            _sync(path)
+            path.rename(target)
+        _sync(target.parent)
 
     def is_kept(self, sha256: bytes) -> bool:
         """Whether content is there."""
@@ -112,7 +132,7 @@ class ContentStore:
         if not (self._objects / "ff").exists():
             for number in range(256):
                 (self._objects / f"{number:02x}").mkdir(exist_ok=True)
-            _sync_folder(self._objects)
+            _sync(self._objects)
         for path in self._incoming.glob("put-*"):
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,8 +196,9 @@ def _write_all(file: BinaryIO, piece: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _sync_folder(folder: str | Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Make a file or a folder durable."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -132,11 +132,11 @@ class Uploads:
             told = upload.metadata.get(field)
             if told and digest != metadata.decode_hash(told):
                 raise Conflict(f"{field} {told} does not match the content that was uploaded: is a chunk missing?")
-        self._store.keep(path, sha256)
+        self._store.keep(path, sha256, self._resources.is_known)
         with self._registry.writing() as db:
             found, _ = _find_job(db, request, target)
             if not self._store.is_kept(sha256):  # its last version was deleted in between
-                self._store.keep(path, sha256)
+                self._store.keep(path, sha256, self._resources.is_known)
             version = directory.add_version(
                 db, found.name, sha256=sha256, size_bytes=size, metadata=upload.metadata, acls={"owner": upload.owner}
             )
