@@ -16,7 +16,7 @@ from ..http import Request, check_preconditions, no_content
 from . import directory, metadata, ranges
 from .directory import Name, Version
 from .metadata import Metadata
-from .names import Target, basename, canonical, url
+from .names import Target, basename, url
 from .resources import (
     Found,
     Resources,
@@ -107,10 +107,10 @@ class Objects:
         except Refusal:
             if plan.new and not plan.guarded:
                 with self._registry.writing() as db:
-                    _object_or_new(db, request, target.path, plan)
+                    object_or_new(db, request, target.path, plan)
             raise
 
-    def _plan(self, request: Request, path: str) -> "_Plan":
+    def _plan(self, request: Request, path: str) -> "Plan":
         """Refuse early what would be refused after the body has come."""
         with self._registry.reading() as db:
             lineage = directory.lineage(db, path)
@@ -125,14 +125,14 @@ class Objects:
         else:
             check_bindable(lineage, path, request.client, parents=parents)
         check_preconditions(request, version.etag if version else None)
-        return _Plan(new=not bound, namespace=wants_namespace and not bound, parents=parents, guarded=_guarded(request))
+        return Plan(new=not bound, namespace=wants_namespace and not bound, parents=parents, guarded=_guarded(request))
 
-    def _put_namespace(self, request: Request, path: str, plan: "_Plan") -> Response:
+    def _put_namespace(self, request: Request, path: str, plan: "Plan") -> Response:
         with self._registry.writing() as db:
             bind(db, path, request.client, parents=plan.parents, namespace=True)
         return created(url(path))
 
-    def _put_content(self, request: Request, path: str, plan: "_Plan") -> Response:
+    def _put_content(self, request: Request, path: str, plan: "Plan") -> Response:
         described = metadata.from_mapping({field: request.headers.get(field) for field in metadata.FIELDS})
         body, size = request.incoming
         with self._store.receive(body, size, md5=metadata.MD5 in described) as incoming:
@@ -140,11 +140,11 @@ class Objects:
             version = self._add(request, path, plan, incoming, described)
         return created(url(path, version))
 
-    def _add(self, request: Request, path: str, plan: "_Plan", incoming: Incoming, described: Metadata) -> str:
+    def _add(self, request: Request, path: str, plan: "Plan", incoming: Incoming, described: Metadata) -> str:
         self._store.keep(incoming.path, incoming.sha256, self._resources.is_known)
 
         def work(db: apsw.Connection) -> str:
-            found = _object_or_new(db, request, path, plan)
+            found = object_or_new(db, request, path, plan)
             version = directory.current(db, found.name)
             check_preconditions(request, version.etag if version else None)
             if not self._store.is_kept(incoming.sha256):  # its last version was deleted in between
@@ -169,17 +169,9 @@ class Objects:
         self._resources.discard(hashes, jobs)
         return no_content()
 
-    def post(self, request: Request, target: Target) -> Response:
-        """Commands on a name; there is one, rename_from."""
-        command = _rename_command(request)
-        with self._registry.writing() as db:
-            source = _rename_source(db, request, command)
-            made = _rename(db, request, source, target.path, command)
-        return created(*(url(target.path, version) for version in made))
-
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What a PUT will do: on a new name or not, making parents or not."""
 
     new: bool
@@ -243,7 +235,7 @@ def _check_sums(described: Metadata, incoming: Incoming) -> None:
             )
 
 
-def _object_or_new(db: apsw.Connection, request: Request, path: str, plan: _Plan) -> Found:
+def object_or_new(db: apsw.Connection, request: Request, path: str, plan: Plan) -> Found:
     """The object to write to, as it is now, not as it was before the body came."""
     lineage = directory.lineage(db, path)
     if lineage[-1].path != path or lineage[-1].deleted:
@@ -280,64 +272,3 @@ def _delete_name(db: apsw.Connection, request: Request, target: Target) -> tuple
 def _existing_prefixes(path: str, known: dict[str, Name]) -> list[str]:
     parts = path.split("/")
     return [prefix for size in range(1, len(parts) + 1) if (prefix := "/".join(parts[:size])) in known]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rename:
-    """The command rename_from: which object, which of its versions (None: all), and whether their ACLs go along."""
-
-    source: str
-    versions: list[str] | None
-    copy_acls: bool
-
-
-def _rename_command(request: Request) -> _Rename:
-    if request.content_kind != "application/json":
-        raise BadRequest("Send a command in JSON.")
-    document = request.document()
-    if not isinstance(document, dict) or document.get("command") != "rename_from":
-        raise BadRequest('The one command is {"command": "rename_from", "source_name": "/NAMESPACE/NAME"}.')
-    unknown = document.keys() - {"command", "source_name", "source_versions", "copy_acls"}
-    source, versions = document.get("source_name"), document.get("source_versions")
-    texts = isinstance(versions, list) and all(isinstance(version, str) for version in versions)
-    if unknown or not isinstance(source, str) or not (versions is None or texts):
-        raise BadRequest(
-            "rename_from has source_name, a text; source_versions, a list of texts; copy_acls, true or false."
-        )
-    return _Rename(canonical(source), versions, bool(document.get("copy_acls", False)))
-
-
-def _rename_source(db: apsw.Connection, request: Request, command: _Rename) -> Found:
-    lineage = directory.lineage(db, command.source)
-    if lineage[-1].path != command.source or lineage[-1].deleted or lineage[-1].is_namespace:
-        raise Conflict(f"There is no object {command.source}.")
-    require(request.client, "owner", lineage)
-    return Found(lineage)
-
-
-def _rename(db: apsw.Connection, request: Request, source: Found, path: str, command: _Rename) -> list[str]:
-    """Mirror versions under another name, oldest first, and let the old ones stand for the new; newest first."""
-    versions = [version for version in directory.versions(db, source.name) if version.forward is None]
-    if command.versions is not None:
-        missing = set(command.versions) - {version.version for version in versions}
-        if missing:
-            raise Conflict(f"{source.name.url} has no version {', '.join(sorted(missing))}.")
-        versions = [version for version in versions if version.version in command.versions]
-    if not versions or path == source.name.path:
-        raise Conflict(f"{source.name.url} has no version to rename to {url(path)}.")
-    plan = _Plan(new=True, namespace=False, parents=parents_wanted(request), guarded=False)
-    target = _object_or_new(db, request, path, plan)
-    for version in reversed(versions):
-        if directory.find_version(db, target.name, version.version):
-            raise Conflict(f"{url(path, version.version)} is there already.")
-        directory.add_version(
-            db,
-            target.name,
-            sha256=version.sha256,
-            size_bytes=version.size_bytes,
-            metadata=version.metadata,
-            acls=version.acls if command.copy_acls else {"owner": owners(request.client)},
-            version=version.version,
-        )
-        directory.forward_version(db, version, f"{path}:{version.version}")
-    return [version.version for version in versions]

@@ -1,7 +1,7 @@
 """
 /hatrac: from a URL and a method to a handler.
 
-    NAME, NAME:VERSION                 objects.py      NAME;versions
+    NAME, NAME:VERSION, NAME;versions  objects.py; POST rename_from: renaming.py
     ;metadata[/FIELD]  ;acl[/LIST[/ROLE]]              attributes.py
     ;upload[/JOB[/CHUNK]]              uploads.py
 """
@@ -18,6 +18,7 @@ from . import directory
 from .attributes import Attributes
 from .names import Target, parse_target
 from .objects import Objects
+from .renaming import Renaming
 from .resources import Resources
 from .store import ContentStore
 from .uploads import Uploads
@@ -38,7 +39,7 @@ class HatracService:
         named: dict[str, Handler] = {
             "GET": objects.get,
             "PUT": objects.put,
-            "POST": objects.post,
+            "POST": Renaming(resources).post,
             "DELETE": objects.delete,
         }
         change_metadata = {"PUT": attributes.put_metadata, "DELETE": attributes.delete_metadata}
