@@ -106,7 +106,7 @@ class DerivaML(TableMethods, DataMethods, RunMethods):
 
         Fields of a subclass of DerivaMLConfig go to the constructor of the subclass of DerivaML beside it.
         """
-        if hasattr(config, "model_fields"):
+        if hasattr(type(config), "model_fields"):
             fields = {name: getattr(config, name) for name in type(config).model_fields}
         else:
             from deriva_ml_core.config.connection_config import DerivaMLConfig

@@ -1,0 +1,148 @@
+"""deriva-ml-executions: what ran, how it ended, and finishing what waits."""
+
+import json
+
+import pytest
+
+from deriva_ml_core.cli.executions import main
+
+
+@pytest.fixture
+def place(new_ml):
+    return ["--host", "local", "--catalog", new_ml.catalog_id, "--working-dir", str(new_ml.working_dir)]
+
+
+@pytest.fixture
+def done(new_ml, workflow):
+    with new_ml.create_execution(workflow=workflow, description="# Nightly\n\n| a | b |") as execution:
+        execution.asset_file_path("Execution_Asset", "weights.txt").write_text("w" * 2000)
+    execution.upload_execution_outputs()
+    return execution
+
+
+def test_the_newest_come_first_with_status_and_reason(new_ml, workflow, done, place, capsys):
+    """Within the width of the terminal."""
+    failed = new_ml.create_execution(workflow=workflow, description="broken")
+    failed.update_status("Running")
+    failed.update_status("Failed", error="ValueError: no convergence")
+
+    assert main(["list", *place]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [failed.execution_rid, done.execution_rid] == [line.split()[0] for line in lines[1:]]
+    assert "no convergence" in lines[1]
+    assert "Nightly" in lines[2]
+    assert max(map(len, lines)) <= 120
+
+
+def test_list_filters_and_counts(new_ml, done, place, capsys):
+    """--status, --limit; none found is said in a line; --json is a document."""
+    assert main(["list", "--status", "Failed", *place]) == 0
+    assert "no such execution" in capsys.readouterr().out
+    assert main(["list", "--json", "--limit", "1", *place]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+
+    assert (done.execution_rid, "Uploaded", "Digits") == (document["rid"], document["status"], document["workflow"])
+
+
+def test_show_tells_all_of_it(done, place, capsys):
+    """Workflow, code, times, outputs, metadata, folder."""
+    assert main(["show", done.execution_rid, *place]) == 0
+    text = capsys.readouterr().out
+
+    for part in (
+        "Uploaded",
+        "| a | b |",
+        "Digits (Training)",
+        "Started:",
+        "weights.txt  (2.0 kB)",
+        "configuration.json",
+    ):
+        assert part in text, part
+
+
+def test_show_knows_the_times_without_the_journal(done, place, capsys, tmp_path):
+    """On another machine the catalog alone says when it ran."""
+    assert main(["show", done.execution_rid, "--json", *place[:4], "--working-dir", str(tmp_path / "elsewhere")]) == 0
+    document = json.loads(capsys.readouterr().out)
+
+    assert (done.start_time.isoformat(), None) == (document["start_time"], document["folder"])
+    assert {"weights.txt"} < {asset["file"] for asset in document["outputs"]}
+
+
+def test_show_has_the_inputs_and_the_family(new_ml, workflow, done, place, capsys):
+    """What it used, what it is part of."""
+    asset = done.uploaded_assets["deriva-ml/Execution_Asset"][0].asset_rid
+    child = new_ml.create_execution(workflow=workflow, assets=[asset])
+    done.add_nested_execution(child, sequence=0)
+
+    assert main(["show", child.execution_rid, "--json", *place]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [asset] == [one["rid"] for one in document["inputs"]["assets"]]
+    assert [done.execution_rid] == [one["rid"] for one in document["parents"]]
+    assert main(["show", done.execution_rid, *place]) == 0
+    assert f"0: {child.execution_rid}  Created" in capsys.readouterr().out
+
+
+def test_a_rid_that_is_no_execution_is_one_line_and_exit_code_2(done, place, capsys):
+    """It says what the RID is instead."""
+    assert main(["show", done.workflow_rid, *place]) == 2
+    error = capsys.readouterr().err
+
+    assert "it is a row of Workflow" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_upload_finishes_what_waits(new_ml, workflow, place, capsys):
+    """All that wait, or those that are named; afterwards nothing waits."""
+    execution = new_ml.create_execution(workflow=workflow)
+    with execution:
+        execution.asset_file_path("Execution_Asset", "late.txt").write_text("late")
+    journal = execution._opened.recorder.journal
+    journal.update(pending=journal.entry.pending | {"uploads"})
+
+    assert main(["upload", *place]) == 0
+    assert f"{execution.execution_rid}: uploaded 1 file(s)" in capsys.readouterr().out
+    assert new_ml.lookup_execution(execution.execution_rid).status.value == "Uploaded"
+    assert main(["upload", *place]) == 0
+    assert "nothing waits" in capsys.readouterr().out
+
+
+def test_upload_of_what_is_not_there(place, capsys):
+    """One line for each, and the exit code says so."""
+    assert main(["upload", "1-ZZZZ", *place]) == 2
+    assert "has no execution 1-ZZZZ" in capsys.readouterr().err
+
+
+def test_nothing_says_which_catalog(tmp_path, monkeypatch, capsys):
+    """The line says how to say it."""
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["list"]) == 2
+    assert "Give --host and --catalog" in capsys.readouterr().err
+
+
+def test_the_folders_context_says_which_catalog(done, place, tmp_path, monkeypatch, capsys):
+    """And options go over it."""
+    context = {"hostname": "local", "catalog_id": place[3], "working_dir": place[5]}
+    (tmp_path / ".deriva-context.json").write_text(json.dumps(context))
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["list", "--json"]) == 0
+    assert [done.execution_rid] == [one["rid"] for one in json.loads(capsys.readouterr().out)]
+    assert main(["list", "--catalog", "nowhere"]) == 2
+    assert "no catalog 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_project_says_which_catalog_by_its_default_connection(demo_project):
+    """What a user expects who types it in the project's folder after a run."""
+    project = demo_project()
+    run = project.run()
+    assert run.returncode == 0, run.stderr
+    listed = project.run("list", "--json", command="deriva-ml-executions")
+    assert listed.returncode == 0, listed.stderr
+
+    (document,) = json.loads(listed.stdout)
+    assert document["status"] == "Uploaded"
+    shown = project.run("show", document["rid"], command="deriva-ml-executions")
+    assert "Hydra" not in shown.stderr
+    assert "hydra-" in shown.stdout
