@@ -3,14 +3,12 @@
 This package is the front door: a table of names (`_names.py`), each loaded when it is first used.
 """
 
-from typing import Any
-
 from deriva_ml._names import front_door
 
 __all__, _public, __dir__ = front_door(__name__)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name != "__version__":
         return _public(name)
     from importlib.metadata import version

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing and pathlib would cost more than all the rest of `import deriva_ml`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    Getter = Callable[[str], Any]
 
 _CORE = "deriva_ml_core."
 
@@ -121,8 +126,6 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     "core.exceptions": _ERRORS,
 }
 
-Getter = Callable[[str], Any]
-
 
 def public_names(module: str) -> dict[str, str]:
     """What a module of the front door offers: name -> "full module:name there"."""
@@ -177,6 +180,8 @@ def stub_text(module: str) -> str:
 
 def stub_path(module: str) -> Path:
     """Where the `.pyi` of a module lies: beside its source."""
+    from pathlib import Path
+
     folder = Path(__file__).parent.joinpath(*module.split(".")[1:])
     return folder / "__init__.pyi" if folder.is_dir() else folder.with_suffix(".pyi")
 
