@@ -117,7 +117,8 @@ def _matches(columns: Sequence[BoundColumn], comparison: Comparison) -> Fragment
 def _literal(column: Column, operator: str, text: str) -> Any:
     if column.name == "RID" and operator == "=":
         return canonical(text) or text
-    return parse_literal(column.type, text)
+    literal = parse_literal(column.type, text)
+    return ENCODE(literal) if column.type.array and form_of(column).name in {"json", "jsonb"} else literal
 
 
 def _list_test(column: BoundColumn, operator: str, value: ValueList, uses: frozenset[int]) -> Fragment:
@@ -146,7 +147,6 @@ def _member_test(column: BoundColumn, operator: str, literal: Any, form: Form, u
     PostgreSQL's ANY: null if no member compares and some member is null.
     """
     if form.name in {"json", "jsonb"}:
-        literal = ENCODE(literal)
         member = "json(CASE WHEN type IN ('object', 'array') THEN value ELSE json_quote(value) END)"
         left, right = member, "json(?)"
     else:
