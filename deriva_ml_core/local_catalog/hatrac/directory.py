@@ -5,7 +5,6 @@ A deleted name stays behind as a tombstone, since it may never be bound again; d
 function takes a connection, so that a caller decides what makes one transaction.
 """
 
-import base64
 import json
 import secrets
 import time
@@ -116,8 +115,8 @@ class Upload:
 
 
 def new_identifier() -> str:
-    """A version or job identifier: 26 random base-32 symbols."""
-    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=")
+    """A version or job identifier: 26 random hexadecimal symbols."""
+    return secrets.token_hex(13).upper()
 
 
 # Names
