@@ -109,7 +109,6 @@ def test_values_may_be_empty():
             "/",
             "T/",
             "T//x=1",
-            "T/x",
             "A:B:C:=T",
             "T@sort()",
             "T@sort(a::asc::)",
@@ -121,7 +120,6 @@ def test_values_may_be_empty():
         *(
             "T/outer(a)=(S:U:b)",
             "T/(a,b)=(S:U:c)",
-            "T/(*)",
             "T/a=some(x)",
             "T/a=(x)",
             "T@limit(1)",
