@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.connection.base import HasSession
-from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLNotFoundError
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLNotFoundError, DerivaMLSchemaError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.vocabulary import Term
+    from deriva_ml_core.schema.check import SchemaReport
     from deriva_ml_core.schema.elements import ColumnDef
 
 
@@ -129,6 +130,23 @@ class TableMethods(HasSession):
 
         names = list(self.session.model.table(table).columns)
         return pd.DataFrame(list(self.get_table_as_dict(table)), columns=names)
+
+    def validate_schema(self, strict: bool = False) -> SchemaReport:
+        """
+        Compare the catalog's deriva-ml schema with what it should be.
+
+        Args:
+            strict: raise where it differs.
+
+        Raises:
+            DerivaMLSchemaError: it differs, and `strict`; the message has every difference.
+        """
+        from deriva_ml_core.schema.check import check_schema
+
+        report = check_schema(self.session)
+        if strict and not report.is_valid:
+            raise DerivaMLSchemaError("; ".join(str(finding) for finding in report.errors))
+        return report
 
     def chaise_url(self, table: str | Table) -> str:
         """Where Chaise lists the rows of a table."""

@@ -144,6 +144,11 @@ def test_without_a_schema_of_the_projects_own_a_new_table_has_no_place(new_ml):
         new_ml.create_vocabulary("Side")
 
 
+def test_the_schema_is_checked_on_request(new_ml):
+    """What we install is what we expect."""
+    assert new_ml.validate_schema(strict=True).is_valid
+
+
 def test_snapshots_read_the_past(new_ml):
     """And can't be written to."""
     before = new_ml.session.latest_snaptime()

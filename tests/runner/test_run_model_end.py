@@ -10,6 +10,7 @@ import pytest
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.cli.executions import main
 from deriva_ml_core.executions.journal import executions_folder, read_entry
+from deriva_ml_core.executions.recorder import parse_times
 from deriva_ml_core.executions.signals import termination_raises
 from deriva_ml_core.executions.states import Status
 
@@ -111,6 +112,25 @@ def test_what_a_killed_run_has_staged_can_be_uploaded_and_it_is_failed(run, ml_s
     again = rows.select_by_rids(ml_session, "Execution", [row["RID"]])[row["RID"]]
     assert (again["Status"], again["Status_Detail"]) == ("Failed", "its process ended without recording an end")
     assert "weights.txt" in {row["Filename"] for row in rows.select(ml_session, "Execution_Asset")}
+
+
+def test_a_catalog_that_is_gone_at_the_end_is_exit_code_three_and_nothing_is_lost(run, ml_session, tmp_path):
+    """One line with the command; that command makes the record whole, with the original times."""
+    done, row, entry = run("ml_instance._local.server.stop()")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+
+    assert done.returncode == 3
+    assert ("Running", Status.pending_upload) == (row["Status"], entry.status)
+    assert len(lines) == 1
+    assert f"finish with: deriva-ml-executions upload {row['RID']}" in lines[0]
+
+    place = ["--host", "local", "--catalog", ml_session.catalog_id, "--working-dir", str(tmp_path / "work")]
+    assert main(["upload", *place]) == 0
+    again = rows.select_by_rids(ml_session, "Execution", [row["RID"]])[row["RID"]]
+    assert again["Status"] == "Uploaded"
+    descriptions = [one["Description"] for one in rows.select(ml_session, "Execution_Metadata")]
+    times = (entry.start_time.isoformat(), entry.stop_time.isoformat())
+    assert [times] == [found for text in descriptions if (found := parse_times(text))]
 
 
 def test_a_handler_of_somebody_elses_stays():
