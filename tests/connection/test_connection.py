@@ -172,7 +172,7 @@ def test_workflows_are_found_again(new_ml):
     rid = new_ml.add_workflow(new_ml.create_workflow("Mine", "Analysis", "d"))
     found = new_ml.lookup_workflow(rid)
 
-    assert found.url.endswith("tests/connection/test_connection.py")
+    assert found.url.endswith("/test_connection.py")
     assert rid == new_ml.lookup_workflow_by_url(found.url).workflow_rid
     assert rid in {workflow.workflow_rid for workflow in new_ml.find_workflows()}
 

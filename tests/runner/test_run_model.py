@@ -66,7 +66,7 @@ def test_the_code_is_that_of_the_models_own_file(new_ml, told):
     run(new_ml)
 
     (record,) = runs_of(new_ml)
-    assert record.workflow.url.endswith("tests/runner/test_run_model.py")
+    assert record.workflow.url.endswith("/test_run_model.py")
     assert len(record.workflow.checksum) == 40
 
 
