@@ -156,15 +156,21 @@ def _bars(stream: TextIO, title: str) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+    from rich.table import Column
+
+    def whole() -> Column:  # only the bar gives way where a terminal is narrow
+        return Column(no_wrap=True)
+
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.fields[files]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", table_column=whole()),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        DownloadColumn(table_column=whole()),
+        TransferSpeedColumn(table_column=whole()),
+        TextColumn("{task.fields[files]}", table_column=whole()),
+        TimeRemainingColumn(table_column=whole()),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True, redirect_stdout=False) as progress:
+    console = Console(file=stream)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, expand=True) as progress:
         task = progress.add_task(title, total=None, files="")
 
         def hear(state: UploadProgress) -> None:
