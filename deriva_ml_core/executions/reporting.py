@@ -155,7 +155,6 @@ def use(reporter: Reporter) -> Iterator[Reporter]:
 def _bars(stream: TextIO, title: str) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
     from rich.table import Column
 
     def whole() -> Column:  # only the bar gives way where a terminal is narrow
