@@ -117,6 +117,40 @@ def test_hidden_elements_are_left_out(server):
     assert server.ask("ann", "GET", "/schema/S/table/T/column/b").status_code == 403
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "entity/S:T",
+        "attribute/S:T/*",
+        "attribute/X:=S:T/X:*",
+        "aggregate/S:T/all:=array(*)",
+        "aggregate/X:=S:T/all:=array_d(X:*)",
+        "attributegroup/S:T/a;all:=array(*)",
+    ],
+)
+def test_a_hidden_column_is_in_no_row(server, path):
+    """Where a URL does not name columns, those that the client may not select are left out, also of aggregates."""
+    grant(server, "", enumerate=["*"], select=["*"])
+    grant(server, "/schema/S/table/T/column/b", select=[])
+
+    seen = server.ask("ann", "GET", f"/{path}")
+
+    assert seen.status_code == 200
+    assert '"x"' not in seen.text
+    assert '"1"' in seen.text
+
+
+@pytest.mark.parametrize(
+    "path", ["attribute/S:T/b", "entity/S:T/b=x", "entity/S:T/*::ciregexp::x", "aggregate/S:T/n:=max(b)"]
+)
+def test_a_hidden_column_may_not_be_asked_for(server, path):
+    """Nor may a client use a column that it may not select: filters and aggregates would tell."""
+    grant(server, "", enumerate=["*"], select=["*"])
+    grant(server, "/schema/S/table/T/column/b", select=[])
+
+    assert server.ask("ann", "GET", f"/{path}").status_code == 403
+
+
 def test_everybody_may_not_change_anything(server):
     """No list that grants changes may name everybody, except those of foreign keys."""
     for name in ("owner", "create", "insert", "update", "delete", "write"):

@@ -21,7 +21,7 @@ from deriva_ml_core.local_catalog.ermrest.soundness import defects
 from deriva_ml_core.local_catalog.ermrest.storage import Catalog, NoSnapshot, StorageError
 from deriva_ml_core.local_catalog.ermrest.systemtables import populate
 from deriva_ml_core.local_catalog.ermrest.typenames import SYSTEM_TYPES
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
+from deriva_ml_core.local_catalog.errors import Conflict
 
 BOSS = Client("boss", "Boss", ("boss",), admin=True)
 
@@ -309,7 +309,7 @@ def test_a_type_that_values_do_not_fit_is_refused(catalog, value, typename):
     with catalog.write("boss") as txn:
         insert(txn, "C", note=value)
 
-    with pytest.raises(BadRequest, match=typename):
+    with pytest.raises(Conflict, match=typename):
         retype(catalog, "C", "note", typename)
     with catalog.read() as view:
         assert [row["note"] for row in rows(view, "C")] == [value]

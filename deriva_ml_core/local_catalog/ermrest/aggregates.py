@@ -7,11 +7,11 @@ tell what the caller may do with a row ("Access Decision Introspection").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
-from deriva_ml_core.local_catalog.ermrest.model import Table
+from deriva_ml_core.local_catalog.ermrest.model import Column, Table
 from deriva_ml_core.local_catalog.ermrest.paths import BoundColumn, Instance
 from deriva_ml_core.local_catalog.ermrest.sqlforms import (
     DOCUMENT,
@@ -36,13 +36,21 @@ Rights = Callable[[Table, bool], dict[str, Any]]
 """What the caller may do with a row of a table; with True, with each of its columns too."""
 
 
-def aggregate(function: str, source: BoundColumn | Instance, *, bare: bool, rights: Rights) -> tuple[Fragment, Form]:
+def aggregate(
+    function: str,
+    source: BoundColumn | Instance,
+    *,
+    bare: bool,
+    rights: Rights,
+    visible: Callable[[Table], Iterable[Column]],
+) -> tuple[Fragment, Form]:
     """
     An aggregate of a column, or of whole rows.
 
     Args:
         source: an instance for `*`.
         bare: `*` without an alias: cnt(*) counts combinations of rows, not rows of one table.
+        visible: the columns of a table that the caller may select: array(*) shows no others.
 
     Raises:
         Conflict: the function is not for this type of column.
@@ -52,12 +60,12 @@ def aggregate(function: str, source: BoundColumn | Instance, *, bare: bool, righ
         instance = source.instance if isinstance(source, BoundColumn) else source
         return Fragment("max(?)", (ENCODE(rights(instance.table, function == "tcrs")),)), DOCUMENT
     if isinstance(source, Instance):
-        return _of_rows(function, source, bare=bare)
+        return _of_rows(function, source, list(visible(source.table)), bare=bare)
     sql, form = _of_column(function, source.sql, source.form)
     return Fragment(sql, (), frozenset({source.instance.number})), form
 
 
-def _of_rows(function: str, instance: Instance, *, bare: bool) -> tuple[Fragment, Form]:
+def _of_rows(function: str, instance: Instance, columns: Sequence[Column], *, bare: bool) -> tuple[Fragment, Form]:
     uses = frozenset({instance.number})
     rid = f"{instance.sql}.{instance.table.rid_column.sql}"
     match function:
@@ -66,12 +74,11 @@ def _of_rows(function: str, instance: Instance, *, bare: bool) -> tuple[Fragment
         case "cnt_d":
             return Fragment(f"count(DISTINCT {rid})", (), uses), INTEGER
         case "array" | "array_d":
-            return _rows(instance, "DISTINCT " if function == "array_d" else ""), ROWS
+            return _rows(instance, columns, "DISTINCT " if function == "array_d" else ""), ROWS
     raise Conflict(f"{function}(*) is not possible; {function} takes a column.")
 
 
-def _rows(instance: Instance, distinct: str) -> Fragment:
-    columns = instance.table.columns
+def _rows(instance: Instance, columns: Sequence[Column], distinct: str) -> Fragment:
     if len(columns) > 450:
         raise BadRequest("array(*) takes tables of at most 450 columns.")
     members = ", ".join(f"?, {json_form(f'{instance.sql}.{c.sql}', form_of(c))}" for c in columns)

@@ -59,18 +59,18 @@ def group_outputs(path: Path, items: Sequence[Item], rights: Any, visible: Visib
     The part of an attributegroup after its keys: aggregates, and columns of which any value of the group will do.
 
     Args:
-        rights: see aggregates.aggregate.
+        rights, visible: see aggregates.aggregate.
     """
     outputs: list[Output] = []
     for item in items:
         if isinstance(item.source, Call) and item.source.function != "bin":
-            outputs.append(_aggregate(path, item, item.source, rights))
+            outputs.append(_aggregate(path, item, item.source, rights, visible))
         else:
             outputs += _attribute(path, item, visible)
     return outputs
 
 
-def aggregate_outputs(path: Path, items: Sequence[Item], rights: Any) -> list[Output]:
+def aggregate_outputs(path: Path, items: Sequence[Item], rights: Any, visible: Visible) -> list[Output]:
     """
     The projection of an aggregate URL.
 
@@ -81,7 +81,7 @@ def aggregate_outputs(path: Path, items: Sequence[Item], rights: Any) -> list[Ou
     for item in items:
         if not isinstance(item.source, Call) or item.source.function == "bin":
             raise BadRequest(f"'{item.source}' is no aggregate; write name:=function(column).")
-        outputs.append(_aggregate(path, item, item.source, rights))
+        outputs.append(_aggregate(path, item, item.source, rights, visible))
     return distinct(outputs)
 
 
@@ -136,7 +136,7 @@ def _bin(path: Path, item: Item, call: Call) -> Output:
     return Output(name, value, Form("bin"), finish)
 
 
-def _aggregate(path: Path, item: Item, call: Call, rights: Any) -> Output:
+def _aggregate(path: Path, item: Item, call: Call, rights: Any, visible: Visible) -> Output:
     if call.function not in AGGREGATES:
         raise BadRequest(f"There is no function '{call.function}'; there are {', '.join(sorted(AGGREGATES))}.")
     if item.output is None:
@@ -151,5 +151,5 @@ def _aggregate(path: Path, item: Item, call: Call, rights: Any) -> Output:
         column = path.column(instance, named) if named else instance
     else:
         column = resolve(path, reference, path.context, BadRequest)
-    value, form = aggregate(call.function, column, bare=not reference.parts, rights=rights)
+    value, form = aggregate(call.function, column, bare=not reference.parts, rights=rights, visible=visible)
     return Output(item.output, value, form)

@@ -71,7 +71,7 @@ def _outputs(view: View, client: Client, api: Api, path: Path, name: DataName) -
     if api == "attribute":
         return attribute_outputs(path, items, visible), None
     if api == "aggregate":
-        return aggregate_outputs(path, items, rights), 0
+        return aggregate_outputs(path, items, rights, visible), 0
     keys = attribute_outputs(path, items, visible)
     for key in keys:
         if not is_ordered(key.form):

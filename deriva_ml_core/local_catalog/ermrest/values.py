@@ -10,7 +10,7 @@ from deriva_ml_core.local_catalog.ermrest.definitions import check_storable
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Table
 from deriva_ml_core.local_catalog.ermrest.sqlforms import form_of, text_form
 from deriva_ml_core.local_catalog.ermrest.types import Stored, element, kind_of, parser, reader
-from deriva_ml_core.local_catalog.errors import BadRequest
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 _PLAIN = frozenset({"text", "number", "boolean", "uuid"})
 """Families of types whose values have one obvious form in JSON."""
@@ -51,14 +51,18 @@ def convert_column(db: apsw.Connection, table: Table, column: Column, new: Colum
     Conversion goes through PostgreSQL's text form, as its casts do; reals become integers by rounding to even.
 
     Raises:
-        BadRequest, Conflict: a stored value is no value of the new type.
+        Conflict: a stored value is no value of the new type. PostgreSQL finds that, not ERMrest, so it is no
+            BadRequest, as with the literals of filters (NOTES.md "URL grammar").
     """
     read = parser(new)
     rounds = kind_of(column.type).name.startswith("float") and kind_of(new).name.startswith("int")
     text = text_form(column.sql, form_of(column))
     sql = f"SELECT DISTINCT {column.sql}, {text} FROM {table.live} WHERE {column.sql} IS NOT NULL"
     values: list[tuple[Any, ...]] = db.execute(sql).fetchall()
-    changes = [(read(_rounded(text) if rounds else str(text)), value) for value, text in values]
+    try:
+        changes = [(read(_rounded(text) if rounds else str(text)), value) for value, text in values]
+    except BadRequest as err:
+        raise Conflict(f"Column '{column.name}' of table '{table.name}' has other values: {err.words}") from err
     if slot is not None:
         db.executemany(f"UPDATE {table.live} SET c{slot} = ? WHERE {column.sql} = ?", changes)
 
