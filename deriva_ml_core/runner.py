@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.connection import DerivaML
@@ -23,6 +24,7 @@ from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
 from deriva_ml_core.executions.reporting import Reporter, RunSummary
 from deriva_ml_core.executions.signals import termination_raises
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweeps import TRACEBACK_FILE, JobNotStartedError, Place, current_place
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
 from deriva_ml_core.workflows.source import unwrap
 
@@ -69,22 +71,42 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
         BaseException: whatever the model raises; the execution is recorded as Failed, or Aborted for Ctrl-C and
             SIGTERM.
     """
-    model = script_config if script_config is not None else model_config
-    require_model(model, "script_config" if script_config is not None else "model_config")
-    with termination_raises(), _connected(deriva_ml, ml_class) as ml:
-        job = current_job() or HydraFacts()
-        configuration = ExecutionConfiguration(
-            datasets=datasets,
-            assets=assets,
-            workflow=workflow,
-            description=job.described(description or ""),
-            config_choices=dict(job.choices),
-        )
-        run = _Run(ml, model, configuration, job, reporting.current())
-        if dry_run:
-            run.dry(call=script_config is not None)
-        else:
-            run.recorded()
+    with _in_its_place(current_place()) as place:
+        model = script_config if script_config is not None else model_config
+        require_model(model, "script_config" if script_config is not None else "model_config")
+        with termination_raises(), _connected(deriva_ml, ml_class) as ml:
+            job = current_job() or HydraFacts()
+            configuration = ExecutionConfiguration(
+                datasets=datasets,
+                assets=assets,
+                workflow=workflow,
+                description=job.described(description or ""),
+                config_choices=dict(job.choices),
+            )
+            run = _Run(ml, model, configuration, job, reporting.current(), place=place)
+            if dry_run:
+                run.dry(call=script_config is not None)
+            else:
+                run.recorded()
+
+
+@contextmanager
+def _in_its_place(place: Place | None) -> Iterator[Place | None]:
+    """A job of a sweep: it starts when the sweep still goes on, and whatever ends it leaves the other jobs alone."""
+    if place is None:
+        yield None
+        return
+    try:
+        place.require_turn()
+        yield place
+    except JobNotStartedError:
+        raise
+    except BaseException as err:
+        place.sweep.failed()
+        other = place.ended_by(err)
+        if other is err:
+            raise
+        raise other from err
 
 
 def require_model(model: Any, key: str) -> None:
@@ -163,15 +185,25 @@ class _Run:
     """One run of one model."""
 
     def __init__(
-        self, ml: DerivaML, model: Any, configuration: ExecutionConfiguration, job: HydraFacts, reporter: Reporter
+        self,
+        ml: DerivaML,
+        model: Any,
+        configuration: ExecutionConfiguration,
+        job: HydraFacts,
+        reporter: Reporter,
+        *,
+        place: Place | None,
     ) -> None:
         self._ml, self._model, self._configuration = ml, model, configuration
-        self._job, self._reporter = job, reporter
+        self._job, self._reporter, self._place = job, reporter, place
 
     def recorded(self) -> None:
         """Run it and record it."""
-        code = self._code()
-        execution = self._ml.create_execution(self._configuration, code=code, hydra=self._job, reporter=self._reporter)
+        if self._place is not None:
+            self._place.require_catalog(self._ml.hostname, self._ml.catalog_id)
+        execution = self._ml.create_execution(
+            self._configuration, code=self._code(), hydra=self._job, reporter=self._reporter, place=self._place
+        )
         report: UploadReport | None = None
         try:
             with _exit_means_failure(), execution.execute(upload_follows=True):
@@ -179,6 +211,9 @@ class _Run:
                 self._model(ml_instance=self._ml, execution=execution)
             with self._reporter.transfer("outputs") as progress:
                 report = execution.commit_output_assets(progress_callback=progress)
+        except BaseException:
+            _keep_traceback(execution)
+            raise
         finally:
             self._reporter.ended(_summary(self._ml, execution, report))
 
@@ -219,6 +254,12 @@ def _exit_means_failure() -> Iterator[None]:
         raise DerivaMLExecutionError(
             "the model called sys.exit() instead of returning: its outputs are kept on disk, not uploaded"
         ) from err
+
+
+def _keep_traceback(execution: Execution) -> None:
+    """Beside the journal: it does not travel from a worker to the process that launched the sweep."""
+    with suppress(OSError):  # a full disk must not hide why the run failed
+        (execution.working_dir / TRACEBACK_FILE).write_text(traceback.format_exc())
 
 
 def _summary(ml: DerivaML, execution: Execution, report: UploadReport | None) -> RunSummary:

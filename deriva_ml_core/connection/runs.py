@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.executions.hydra_facts import HydraFacts
     from deriva_ml_core.executions.record import ExecutionRecord
     from deriva_ml_core.executions.reporting import Reporter
+    from deriva_ml_core.executions.sweeps import Place
     from deriva_ml_core.workflows.provenance import CodeReference
     from deriva_ml_core.workflows.workflow import Workflow
 
@@ -41,6 +42,8 @@ class RunMethods(HasSession):
         code: CodeReference | None = None,
         hydra: HydraFacts | None = None,
         reporter: Reporter | None = None,
+        place: Place | None = None,
+        sweep: Mapping[str, Any] | None = None,
     ) -> Execution:
         """
         Make an execution: everything is checked, then it has a record, then its inputs arrive.
@@ -52,6 +55,7 @@ class RunMethods(HasSession):
             code: the code that runs; None finds the script or notebook that calls.
             hydra: the job of Hydra's that it is.
             reporter: hears of every step; nobody does where None.
+            place: the place in a sweep that it has; sweep: what the sweep does, where it is the parent of one.
 
         Raises:
             TypeError: both a configuration and keywords.
@@ -71,7 +75,9 @@ class RunMethods(HasSession):
             description=description,
             config_choices=config_choices,
         )
-        request = Request(asked, code=code, hydra=hydra, dry_run=dry_run, reporter=reporter or SILENT)
+        request = Request(
+            asked, code=code, hydra=hydra, place=place, sweep=sweep, dry_run=dry_run, reporter=reporter or SILENT
+        )
         execution = Execution(None, self, request=request)
         self._executions.add(execution)
         return execution

@@ -50,11 +50,11 @@ def current_job() -> HydraFacts | None:
         return None
     hydra = module.HydraConfig.get()
     folder = hydra.runtime.get("output_dir")
-    sweeping = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
+    number = hydra.job.get("num")  # missing in a single run; the mode is not set in the jobs of every launcher
     return HydraFacts(
         choices={str(k): str(v) for k, v in hydra.runtime.choices.items() if v is not None},
         overrides=tuple(str(override) for override in hydra.overrides.task),
         output_dir=Path(folder) if folder and folder != "???" else None,
         config_subdir=hydra.output_subdir,
-        job_number=int(hydra.job.num) if sweeping else None,
+        job_number=None if number in (None, "???") else int(number),
     )

@@ -30,6 +30,7 @@ from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import CatalogError, DerivaMLConfigurationError, DerivaMLException, WorkingFolderError
+from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
 from deriva_ml_core.executions.ending import record_failure
 from deriva_ml_core.executions.hydra_facts import HydraFacts
@@ -46,6 +47,7 @@ from deriva_ml_core.executions.metadata import MetadataFile, write_metadata_file
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.reporting import SILENT, Reporter
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweeps import Place, write_sweep
 from deriva_ml_core.executions.validation import Inputs, validate
 from deriva_ml_core.workflows import registry
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
@@ -108,12 +110,16 @@ class Request:
     Args:
         code: the code that runs; None looks for the script or notebook that asks.
         hydra: the job of Hydra's that it is.
+        place: the place in a sweep that it has.
+        sweep: what a sweep is to do, for the parent's metadata file.
         dry_run: check all and bring the inputs, but write nothing to the catalog.
     """
 
     configuration: ExecutionConfiguration
     code: CodeReference | None = None
     hydra: HydraFacts | None = None
+    place: Place | None = None
+    sweep: Mapping[str, Any] | None = None
     dry_run: bool = False
     reporter: Reporter = SILENT
 
@@ -170,7 +176,7 @@ def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, reques
     session = ml.session
     rid = rows.lease_rids(session, 1)[0]
     folder = executions_folder(ml.working_dir) / rid
-    journal = Journal.start(folder, _first_entry(session, rid, configuration))
+    journal = Journal.start(folder, _first_entry(session, rid, configuration, request.place))
     opened = Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
     try:
         _insert_row(session, journal.entry)
@@ -180,12 +186,15 @@ def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, reques
             shutil.rmtree(folder, ignore_errors=True)
         raise
     journal.told("row", "status")
+    _link_to_parent(session, journal)
     request.reporter.say(f"Execution {rid} ({session.record_url(rid)})")
     _save_rid(session, journal.entry)
     return opened
 
 
-def _first_entry(session: CatalogSession, rid: str, configuration: ExecutionConfiguration) -> JournalEntry:
+def _first_entry(
+    session: CatalogSession, rid: str, configuration: ExecutionConfiguration, place: Place | None = None
+) -> JournalEntry:
     workflow = configuration.workflow
     assert isinstance(workflow, Workflow)
     return JournalEntry(
@@ -197,8 +206,22 @@ def _first_entry(session: CatalogSession, rid: str, configuration: ExecutionConf
         workflow_name=workflow.name,
         description=configuration.description,
         configuration=configuration.model_dump(mode="json"),
-        pending=frozenset({"row"}),
+        parent=place.sweep.parent if place else None,
+        sequence=place.sequence if place else None,
+        pending=frozenset({"row", "link"} if place else {"row"}),
     )
+
+
+def _link_to_parent(session: CatalogSession, journal: Journal) -> None:
+    """A link that could not be made stays marked in the journal: the sweep's end makes it."""
+    entry = journal.entry
+    if entry.parent is None:
+        return
+    try:
+        nesting.link_nested(session, entry.parent, entry.rid, entry.sequence)
+        journal.told("link")
+    except DerivaMLException as err:
+        log.warning("execution %s is not linked to its parent %s: %s", entry.rid, entry.parent, err)
 
 
 def _insert_row(session: CatalogSession, entry: JournalEntry) -> None:
@@ -251,6 +274,8 @@ def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, reques
             hydra_output_dir=request.hydra.output_dir if request.hydra else None,
             code_reference=code,
         )
+        if request.sweep is not None:
+            files.append(write_sweep(opened.folder / "metadata", request.sweep))
     except OSError as err:
         raise WorkingFolderError(f"can't write the metadata of a run: {err.filename}: {err.strerror}") from err
     for file in files:

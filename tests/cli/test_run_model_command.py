@@ -188,10 +188,10 @@ def test_named_multirun_describes_its_jobs(demo_project, demo_rows):
     result = made.run("+multirun=rates")
 
     assert result.returncode == 0, result.stderr
-    described = [row["Description"] for row in _executions(demo_rows)]
-    assert len(described) >= 2
     expected = "# Rates, \"quoted\" and 'quoted'\n\n| rate | C:\\path\\ | ${not.an.interpolation} |\n|---|---|---|"
-    assert [text for text in described if not text.startswith(expected)] == []
+    parent, *jobs = [row["Description"] for row in _executions(demo_rows)]
+    assert parent == expected
+    assert [text.startswith(f"[Job {number}] {expected}") for number, text in enumerate(jobs)] == [True, True]
 
 
 def test_failing_job_of_a_sweep_is_exit_code_1(demo_project):

@@ -1,0 +1,208 @@
+"""
+How a sweep ends: every job has a child with a true end, then the parent has one.
+
+Asked of the catalog: the links, the children's rows, and what is missing, each in one request however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.executions import nesting
+from deriva_ml_core.executions.hydra_facts import HydraFacts
+from deriva_ml_core.executions.journal import Journal, JournalEntry, read_journals
+from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.record import ExecutionRecord
+from deriva_ml_core.executions.recorder import StatusRecorder
+from deriva_ml_core.executions.states import Status
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.executions.execution import Execution
+
+KILLED = "its process ended without recording an end: it was killed, or the machine went down"
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One job's execution, as it ended."""
+
+    rid: str
+    sequence: int | None
+    status: Status
+    detail: str | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether it came to its end and all of its outputs are in the catalog."""
+        return self.status is Status.uploaded
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still run."""
+        return self.status in (Status.created, Status.running, Status.stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class Unstarted:
+    """Why a job has no execution of its own making."""
+
+    status: Status
+    detail: str
+
+
+def settle(
+    session: CatalogSession,
+    working_dir: Path,
+    parent: JournalEntry,
+    jobs: Mapping[int, Sequence[str]],
+    unstarted: Mapping[int, Unstarted],
+) -> list[Child]:
+    """
+    Give every job of a sweep one child with a true end; a child that may be alive is left alone.
+
+    Args:
+        jobs: each job's overrides by its number.
+        unstarted: what is known of jobs that opened no execution.
+
+    Returns:
+        The children in the order of their numbers.
+    """
+    journals = {entry.rid: (path, entry) for path, entry in read_journals(working_dir) if entry.parent == parent.rid}
+    links = nesting.neighbours(session, [parent.rid], "children")
+    _link_the_rest(session, parent.rid, journals.values(), {link.child for link in links})
+    for path, entry in journals.values():
+        end_if_dead(session, path, entry)
+    numbers = {link.sequence for link in links} | {entry.sequence for _, entry in journals.values()}
+    missing = {number: job for number, job in jobs.items() if number not in numbers}
+    if missing:
+        record_unstarted(session, parent, missing, unstarted)
+    return children_of(session, parent.rid)
+
+
+def children_of(session: CatalogSession, parent: str) -> list[Child]:
+    """The children of a parent as the catalog has them; two requests."""
+    links = nesting.neighbours(session, [parent], "children")
+    table = session.model.ml_table("Execution")
+    found = rows.select_by_rids(session, table, [link.child for link in links]) if links else {}
+    records = {rid: ExecutionRecord.from_row(session, row) for rid, row in found.items()}
+    return [
+        Child(link.child, link.sequence, records[link.child].status, records[link.child].status_detail)
+        for link in links
+        if link.child in records
+    ]
+
+
+def end_if_dead(session: CatalogSession, folder: Path, entry: JournalEntry) -> Status | None:
+    """
+    Record the end of an execution whose process is gone without having recorded one.
+
+    Returns:
+        The status that it was given; None where there was nothing to do, or its process may be alive.
+    """
+    if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "status", "durations", "times"}):
+        return None
+    ours = entry.owner == this_process()
+    if not ours and (entry.owner is None or entry.owner.is_alive is not False):
+        return None
+    recorder = StatusRecorder(session, Journal.take_over(folder))
+    if "row" in entry.pending and not _has_row(session, entry):
+        return None
+    if entry.status in (Status.created, Status.running):
+        recorder.change(Status.failed, KILLED)
+        return Status.failed
+    if entry.status is Status.stopped:  # the model came to its end: what it made waits for `upload`
+        recorder.change(Status.pending_upload, "its process ended before its outputs were uploaded", mark=["uploads"])
+        return Status.pending_upload
+    recorder.flush()
+    return recorder.status
+
+
+def unfinished(entry: JournalEntry) -> bool:
+    """Whether an execution's record has no end."""
+    return entry.status in (Status.created, Status.running, Status.stopped)
+
+
+def _has_row(session: CatalogSession, entry: JournalEntry) -> bool:
+    return bool(rows.select_by_rids(session, session.model.ml_table("Execution"), [entry.rid]))
+
+
+def _link_the_rest(
+    session: CatalogSession, parent: str, journals: Iterable[tuple[Path, JournalEntry]], linked: set[str]
+) -> None:
+    """A child that died, or lost the catalog, between its row and its link."""
+    for path, entry in journals:
+        if "link" in entry.pending and entry.rid not in linked and _has_row(session, entry):
+            nesting.link_nested(session, parent, entry.rid, entry.sequence)
+            if entry.owner is not None and entry.owner.is_alive is False:
+                Journal.take_over(path).told("link")
+
+
+def record_unstarted(
+    session: CatalogSession,
+    parent: JournalEntry,
+    jobs: Mapping[int, Sequence[str]],
+    unstarted: Mapping[int, Unstarted],
+) -> None:
+    """A child for each job that opened none: its process was lost before it could, or it never had its turn."""
+    unknown = Unstarted(Status.failed, "its process ended before the run began")
+    generation = session.model.generation
+    rids = rows.lease_rids(session, len(jobs))
+    made = []
+    for rid, (number, job) in zip(rids, sorted(jobs.items()), strict=True):
+        why = unstarted.get(number, unknown)
+        described = HydraFacts(overrides=tuple(job), job_number=number).described(parent.description)
+        made.append(
+            {
+                "RID": rid,
+                "Workflow": parent.workflow_rid,
+                "Description": described,
+                "Status": generation.status_word(why.status.value),
+                "Status_Detail": why.detail,
+            }
+        )
+    rows.insert(session, session.model.ml_table("Execution"), made, leased=True)
+    links = [
+        {nesting.PARENT: parent.rid, nesting.CHILD: rid, "Sequence": number}
+        for rid, number in zip(rids, sorted(jobs), strict=True)
+    ]
+    rows.insert(session, session.model.ml_table("Execution_Execution"), links, skip_existing=True)
+
+
+def verdict(children: Sequence[Child], stopped: str | None = None) -> tuple[Status, str | None]:
+    """
+    What a parent's record says at the end.
+
+    Args:
+        stopped: by what the sweep was stopped; None where it was not.
+    """
+    bad = [child for child in children if not child.well]
+    if any(child.open for child in children):
+        return Status.running, None
+    if stopped is not None:
+        done = len(children) - len(bad)
+        return Status.aborted, f"stopped by {stopped}: {done} of {len(children)} jobs are Uploaded"
+    if bad:
+        first = bad[0]
+        why = f": {first.detail}" if first.detail else ""
+        return Status.failed, (
+            f"{len(bad)} of {len(children)} jobs did not end well; "
+            f"job {first.sequence} ({first.rid}) {first.status.value}{why}"
+        )
+    return Status.uploaded, None
+
+
+def end_parent(execution: Execution, children: Sequence[Child], stopped: str | None = None) -> Status:
+    """Record the parent's end; it stays Running while a child may run."""
+    status, detail = verdict(children, stopped)
+    if execution.status is not Status.running or status is Status.running:
+        return execution.status
+    if status is Status.uploaded:
+        execution.commit_output_assets()
+    else:
+        execution.update_status(status, error=detail)
+    return execution.status

@@ -1,0 +1,163 @@
+"""
+A sweep's place in the record: which parent a job belongs to, and what the launching process knows of its jobs.
+
+    SweepFacts   of a sweep; travels to the jobs' processes with Hydra's callback
+    Place        of one job in it; run_model finds it by `current_place()`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, DerivaMLExecutionError
+from deriva_ml_core.executions.journal import write_beside
+from deriva_ml_core.executions.metadata import MetadataFile
+from deriva_ml_core.executions.owner import Owner
+from deriva_ml_core.executions.redaction import Redactor
+
+STOP_FILE = "stop"
+JOBS_FILE = "jobs.json"
+SWEEP_FILE = "sweep.json"
+TRACEBACK_FILE = "traceback.txt"
+
+
+class JobNotStartedError(DerivaMLExecutionError):
+    """A job of a sweep that has stopped before its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFacts:
+    """
+    One sweep; a value that pickles.
+
+    Args:
+        parent: RID of the parent execution.
+        hostname, catalog_id: the catalog that holds it; every job's must be the same.
+        folder: the parent's folder.
+        launcher: the process that launches the jobs.
+        stop_on_failure: no job starts after one has failed.
+    """
+
+    parent: str
+    hostname: str
+    catalog_id: str
+    folder: Path
+    launcher: Owner
+    stop_on_failure: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a job has failed in a sweep that stops then."""
+        return self.stop_on_failure and (self.folder / STOP_FILE).exists()
+
+    def failed(self) -> None:
+        """A job has failed: the others hear of it before they start."""
+        if self.stop_on_failure:
+            (self.folder / STOP_FILE).touch()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    One job's place in its sweep.
+
+    Args:
+        sequence: the job's number.
+        interrupted: in the launching process, whether it was told to end (Ctrl-C, SIGTERM); None in any other.
+    """
+
+    sweep: SweepFacts
+    sequence: int
+    interrupted: Callable[[], bool] | None = field(default=None, compare=False)
+
+    def require_turn(self) -> None:
+        """
+        Refuse to start where the sweep has stopped.
+
+        Raises:
+            JobNotStartedError: an earlier job has failed.
+        """
+        if self.sweep.stopped:
+            raise JobNotStartedError(f"job {self.sequence} was not started: an earlier job of the sweep has failed")
+
+    def require_catalog(self, hostname: str, catalog_id: str) -> None:
+        """
+        Refuse a job that would be recorded elsewhere than its parent.
+
+        Raises:
+            DerivaMLConfigurationError: another catalog than the sweep's.
+        """
+        ours, theirs = (self.sweep.hostname, self.sweep.catalog_id), (hostname, catalog_id)
+        if ours != theirs:
+            raise DerivaMLConfigurationError(
+                f"job {self.sequence} of the sweep would be recorded in catalog {theirs[1]} of {theirs[0]}, its parent "
+                f"{self.sweep.parent} is in catalog {ours[1]} of {ours[0]}: run a sweep for each catalog"
+            )
+
+    def ended_by(self, error: BaseException) -> BaseException:
+        """
+        What the job raises for what its model raised, so that no job costs the others: Hydra lets an Exception of a
+        job pass and goes on, anything else ends the launching process or its pool of workers, and an exception that
+        does not pickle breaks the pool.
+        """
+        if isinstance(error, DerivaMLException) and error.execution_rid is None:
+            error.execution_rid = self.sweep.parent  # the command's exit code: the parent has been written
+        if self.interrupted is not None and self.interrupted():
+            return error
+        if isinstance(error, Exception) and (self.interrupted is not None or _travels(error)):
+            return error
+        stand_in = DerivaMLExecutionError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        stand_in.execution_rid = getattr(error, "execution_rid", None) or self.sweep.parent
+        return stand_in
+
+
+_place: ContextVar[Place | None] = ContextVar("deriva_ml_sweep_place", default=None)
+
+
+def current_place() -> Place | None:
+    """The place of the job that runs here; None outside a sweep that has a parent."""
+    return _place.get()
+
+
+def announce(place: Place | None) -> None:
+    """Say whose job starts in this context; None when it has ended."""
+    _place.set(place)
+
+
+def _travels(error: Exception) -> bool:
+    """Whether an exception comes out of a pickle as what went in."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301  our own bytes
+    except Exception:  # noqa: BLE001  whatever a user's class does there, it does not travel
+        return False
+
+
+# --- what a sweep does, on disk -------------------------------------------------------------------------------------
+
+
+def write_sweep(folder: Path, sweep: Mapping[str, Any]) -> MetadataFile:
+    """The parent's metadata file: the overrides of the sweep and the list of its jobs."""
+    path = folder / SWEEP_FILE
+    text = json.dumps(Redactor(os.environ).document(dict(sweep)), indent=1)
+    write_beside(path, text.encode())
+    return MetadataFile(path, SWEEP_FILE, "Hydra_Config", "What this sweep varies, and the list of its jobs.")
+
+
+def keep_jobs(folder: Path, jobs: Mapping[int, Sequence[str]]) -> None:
+    """Keep which jobs a sweep has, for whoever must record its end when its launching process could not."""
+    write_beside(folder / JOBS_FILE, json.dumps({str(number): list(job) for number, job in jobs.items()}).encode())
+
+
+def kept_jobs(folder: Path) -> dict[int, list[str]]:
+    """The jobs of a sweep; {} where nothing was kept."""
+    try:
+        return {int(number): list(job) for number, job in json.loads((folder / JOBS_FILE).read_bytes()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

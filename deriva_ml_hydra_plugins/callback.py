@@ -1,0 +1,90 @@
+"""The callback that ties Hydra's life cycle to executions. See docs/why/life-cycle.md."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from deriva_ml_core.executions.sweeps import Place, SweepFacts, announce
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+
+    from deriva_ml_hydra_plugins.sweep import RunningSweep
+
+LAUNCHER = "hydra_plugins.deriva_ml.DerivaMLLauncher"
+
+
+class ExecutionCallback(Callback):
+    """
+    Opens one parent execution for a sweep and tells each job its place in it.
+
+    Hydra pickles it for each job's process: what belongs to the launching process alone stays there.
+
+    Args:
+        on_failure: "continue": a job that fails costs the others nothing; "stop": none starts after it.
+    """
+
+    def __init__(self, on_failure: str = "continue") -> None:
+        self.on_failure = on_failure
+        self.facts: SweepFacts | None = None
+        self.running: RunningSweep | None = None
+        self.chosen_launcher: DictConfig | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "running": None, "chosen_launcher": None}
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
+        """Check the sweep and open its parent. Hydra goes on after an exception of a callback, but not after this."""
+        try:
+            self._start(config)
+        except Exception as err:  # noqa: BLE001  # whatever it is: no job may run unrecorded
+            raise SystemExit(_refuse(err)) from None
+
+    def _start(self, config: DictConfig) -> None:
+        from deriva_ml_hydra_plugins.sweep import open_sweep
+
+        self.running = open_sweep(config, self.on_failure)
+        if self.running is None:
+            return
+        self.facts = self.running.facts
+        self.chosen_launcher = OmegaConf.masked_copy(config.hydra, "launcher").launcher
+        with read_write(config), open_dict(config.hydra):
+            config.hydra.launcher = {"_target_": LAUNCHER}
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
+        """Tell run_model which sweep this job belongs to; it opens the execution with the values that really run."""
+        if self.facts is None:
+            announce(None)
+            return
+        interrupts = self.running.interrupts if self.running is not None else None
+        announce(Place(self.facts, int(config.hydra.job.num), (lambda: interrupts.seen) if interrupts else None))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
+        """The next job in this process is another."""
+        announce(None)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
+        """The sweep has come to its end; Hydra does not call this where it came to another."""
+        if self.running is not None:
+            self.running.finish()
+
+
+def _refuse(err: Exception) -> int:
+    """Say why no job runs; the exit code."""
+    from deriva_ml_core.config.translation import hydra_errors
+    from deriva_ml_core.errors import DerivaMLException
+
+    try:
+        with hydra_errors(""):
+            raise err  # noqa: TRY301  # the translation is a context manager
+    except DerivaMLException as known:
+        sys.stderr.write(f"error: {' '.join(str(known).split())}\n")
+        return known.exit_code
+    except Exception:  # noqa: BLE001  # our own bug, or a project's: its traceback is the message
+        sys.stderr.write(traceback.format_exc())
+        return 1

@@ -1,0 +1,98 @@
+"""
+What stands before the launcher that the user chose while a sweep is recorded.
+
+It hands every batch on as it is. What it adds: a job that fails does not keep later batches from being launched, what
+the launching process learns of a job is kept for the sweep's end, and that end comes whatever the launcher raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.ending import failure_text
+from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweep_end import Unstarted
+from deriva_ml_core.executions.sweeps import JobNotStartedError
+from deriva_ml_hydra_plugins.callback import ExecutionCallback
+from deriva_ml_hydra_plugins.isolation import isolated
+from deriva_ml_hydra_plugins.sweep import RunningSweep
+
+
+class RecordedLauncher:
+    """The chosen launcher, watched."""
+
+    def __init__(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        callback = next(one for one in hydra_context.callbacks.callbacks if isinstance(one, ExecutionCallback))
+        assert callback.running is not None
+        self._sweep: RunningSweep = callback.running
+        # Back where it was: what is saved and sent to the jobs says what the user chose.
+        with read_write(config), open_dict(config.hydra):
+            config.hydra.launcher = callback.chosen_launcher
+        self._chosen: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """
+        Launch a batch.
+
+        Raises:
+            Exception: of the first job that failed, in the last batch of a sweep whose jobs are known; what else the
+                launcher raises. The sweep's record has its end before.
+        """
+        jobs = dict(enumerate(job_overrides, initial_job_idx))
+        self._sweep.launching({number: list(job) for number, job in jobs.items()})
+        try:
+            with isolated(self._chosen):
+                returns = list(self._chosen.launch(job_overrides, initial_job_idx))
+            self._hear(dict(zip(jobs, returns, strict=True)))
+        except BaseException:  # Ctrl-C too: this is the last place that surely hears of it
+            self._sweep.finish()
+            raise
+        return self._deferred(returns, last=max(jobs) + 1 == len(self._sweep.plan.jobs or ()))
+
+    def _hear(self, returns: dict[int, JobReturn]) -> None:
+        """Keep how jobs failed; a job that was refused before it had an execution gets one with that reason."""
+        for number, job in returns.items():
+            if job.status is not JobStatus.FAILED:
+                continue
+            err: Any = job._return_value  # noqa: SLF001  # return_value raises it
+            aborted = isinstance(err, JobNotStartedError)
+            self._sweep.unstarted[number] = Unstarted(
+                Status.aborted if aborted else Status.failed, str(err) if aborted else failure_text(err)
+            )
+            self._sweep.failures[number] = err
+            if isinstance(err, DerivaMLException) and err.execution_rid is None:
+                err.execution_rid = self._sweep.facts.parent  # for the exit code: something has been written
+
+    def _deferred(self, returns: list[JobReturn], *, last: bool) -> list[JobReturn]:
+        """Failures of this batch raise when the last batch is through: Hydra's sweeper stops at the first."""
+        if self._sweep.plan.jobs is None:
+            return returns
+        if not last:
+            return [_muted(job) for job in returns]
+        self._sweep.finish()
+        if self._sweep.failures:
+            raise self._sweep.failures[min(self._sweep.failures)]
+        return returns
+
+
+class _Muted(JobReturn):
+    """A job that failed, in a batch that is not the last: its exception is raised at the end of the sweep."""
+
+    def __getattribute__(self, name: str) -> Any:
+        return None if name == "return_value" else super().__getattribute__(name)
+
+
+def _muted(job: JobReturn) -> JobReturn:
+    if job.status is JobStatus.FAILED:
+        job.__class__ = _Muted
+    return job

@@ -1,0 +1,208 @@
+"""A sweep in the process that launches it: its parent execution, from its opening to its end."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.errors import DerivaMLConfigurationError
+from deriva_ml_core.executions import reporting
+from deriva_ml_core.executions.configuration import ExecutionConfiguration
+from deriva_ml_core.executions.execution import Execution
+from deriva_ml_core.executions.hydra_facts import HydraFacts
+from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.reporting import Reporter
+from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweep_end import Child, Unstarted, end_parent, settle
+from deriva_ml_core.executions.sweeps import SweepFacts, keep_jobs
+from deriva_ml_core.executions.validation import validate
+from deriva_ml_core.runner import require_model, where_to_look
+from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
+from deriva_ml_hydra_plugins.interrupts import Interrupts
+from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of
+
+ON_FAILURE = ("continue", "stop")
+
+
+def open_sweep(config: DictConfig, on_failure: str) -> RunningSweep | None:
+    """
+    Check a sweep and open its parent.
+
+    Returns:
+        None where there is nothing to record: another kind of application, or a dry run.
+
+    Raises:
+        DerivaMLException: the sweep can't run as it is; nothing has been written.
+    """
+    if "deriva_ml" not in config or "workflow" not in config:
+        return None
+    if on_failure not in ON_FAILURE:
+        raise DerivaMLConfigurationError(
+            f"hydra.callbacks.deriva_ml.on_failure is {on_failure!r}; choose {' or '.join(ON_FAILURE)}"
+        )
+    plan = make_plan(config, GlobalHydra.instance().config_loader())
+    if plan.first.get("dry_run"):
+        return None
+    with as_current(plan.first):
+        return _open(config, plan, stop_on_failure=on_failure == "stop")
+
+
+def _open(config: DictConfig, plan: Plan, *, stop_on_failure: bool) -> RunningSweep:
+    connection = _one_connection(plan)
+    model, key = model_of(plan.first)
+    if model is not None:
+        require_model(model, key)
+    ml = (build(plan.first, "ml_class") or DerivaML).instantiate(connection)
+    try:
+        workflow = build(plan.first, "workflow")
+        _check_inputs(ml, plan, workflow)
+        execution = ml.create_execution(
+            ExecutionConfiguration(
+                workflow=workflow,
+                description=HydraFacts().described(str(plan.first.get("description") or "")),
+                config_choices=_common_choices(plan),
+            ),
+            code=find_code_reference(model) if model is not None else CodeReference(),
+            sweep=_document(config, plan),
+            reporter=reporting.current(),
+        )
+        return RunningSweep(ml, execution, plan, stop_on_failure=stop_on_failure)
+    except BaseException:  # Ctrl-C too: no connection stays open without anybody who closes it
+        ml.close()
+        raise
+
+
+def _one_connection(plan: Plan) -> Any:
+    """
+    The connection of all jobs.
+
+    Raises:
+        DerivaMLConfigurationError: they go to more than one catalog.
+    """
+    places: dict[tuple[str, str], Any] = {}
+    for outline in plan.outlines:
+        with as_current(outline):
+            connection = build(outline, "deriva_ml")
+        if connection is None:
+            raise DerivaMLConfigurationError("deriva_ml says where to connect: choose one with deriva_ml=NAME")
+        read = connection.get if isinstance(connection, Mapping) else lambda name, c=connection: getattr(c, name)
+        places.setdefault((str(read("hostname")), str(read("catalog_id"))), connection)
+    if len(places) > 1:
+        named = " and ".join(f"catalog {catalog} of {host}" for host, catalog in places)
+        raise DerivaMLConfigurationError(
+            f"the jobs of this sweep would be recorded in {named}: a sweep is one parent in one catalog, "
+            "run one for each catalog"
+        )
+    return next(iter(places.values()))
+
+
+def _check_inputs(ml: DerivaML, plan: Plan, workflow: Any) -> None:
+    """All that any job names is there, before the first starts."""
+    datasets: list[Any] = []
+    assets: list[Any] = []
+    for outline in plan.outlines:
+        with as_current(outline):
+            named = ExecutionConfiguration(datasets=build(outline, "datasets"), assets=build(outline, "assets"))
+        datasets += [one for one in named.datasets if one not in datasets]
+        assets += [one for one in named.assets if one not in assets]
+    validate(ml.session, ExecutionConfiguration(datasets=datasets, assets=assets, workflow=workflow))
+
+
+def _common_choices(plan: Plan) -> dict[str, str]:
+    """The options that every job has chosen."""
+    every = [dict(outline.hydra.runtime.choices) for outline in plan.outlines]
+    first = every[0].items()
+    return {str(k): str(v) for k, v in first if v is not None and all(one.get(k) == v for one in every)}
+
+
+def _document(config: DictConfig, plan: Plan) -> dict[str, Any]:
+    launcher = OmegaConf.to_container(config.hydra.launcher, resolve=False)
+    return {
+        "overrides": plan.overrides,
+        "launcher": launcher,
+        "sweeper": plan.sweeper,
+        "sweep_dir": str(config.hydra.sweep.dir),
+        "jobs": plan.jobs,
+    }
+
+
+class RunningSweep:
+    """
+    One sweep, while its launching process lives.
+
+    Args:
+        ml: the connection; closed at the end.
+        execution: the parent.
+    """
+
+    def __init__(self, ml: DerivaML, execution: Execution, plan: Plan, *, stop_on_failure: bool) -> None:
+        self.plan = plan
+        self.interrupts = Interrupts()
+        self.jobs: dict[int, list[str]] = dict(enumerate(plan.jobs or ()))
+        self.unstarted: dict[int, Unstarted] = {}
+        self.failures: dict[int, BaseException] = {}
+        self.children: list[Child] = []
+        self._ml, self._execution = ml, execution
+        self._lock, self._finished = threading.Lock(), False
+        self._reporter: Reporter = reporting.current()
+        self.facts = SweepFacts(
+            execution.execution_rid,
+            ml.hostname,
+            ml.catalog_id,
+            execution.working_dir,
+            this_process(),
+            stop_on_failure=stop_on_failure,
+        )
+        keep_jobs(execution.working_dir, self.jobs)
+        execution.execution_start()
+        self.interrupts.watch()
+        # Hydra tells nobody of an end by an exception: the interpreter's own end is the last that can.
+        atexit.register(self.finish)
+
+    def launching(self, jobs: Mapping[int, Sequence[str]]) -> None:
+        """These are launched next."""
+        new = {number: list(job) for number, job in jobs.items() if self.jobs.get(number) != list(job)}
+        if new:
+            self.jobs.update(new)
+            keep_jobs(self.facts.folder, self.jobs)
+
+    def finish(self) -> Status:
+        """Give every child and the parent a true end, once."""
+        with self._lock:
+            if self._finished:
+                return self._execution.status
+            self._finished = True
+        try:
+            entry = self._execution.journal_entry
+            self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, self._unstarted())
+            return end_parent(self._execution, self.children, self.interrupts.by)
+        finally:
+            self.interrupts.release()
+            self._report()
+            atexit.unregister(self.finish)
+            self._ml.close()
+
+    def _unstarted(self) -> dict[int, Unstarted]:
+        """Why jobs have no child, where the sweep was stopped: they had no turn."""
+        if self.interrupts.by is None:
+            return self.unstarted
+        why = Unstarted(Status.aborted, f"not started: the sweep was stopped by {self.interrupts.by}")
+        return {number: self.unstarted.get(number, why) for number in self.jobs}
+
+    def _report(self) -> None:
+        entry = self._execution.journal_entry
+        well = sum(child.well for child in self.children)
+        self._reporter.say(f"Sweep {entry.rid}: {well} of {len(self.children)} jobs Uploaded")
+        for child in self.children:
+            if not child.well:
+                detail = f" ({child.detail})" if child.detail else ""
+                self._reporter.say(f"  job {child.sequence}: {child.rid} {child.status.value}{detail}")
+        detail = f" ({entry.detail})" if entry.detail else ""
+        self._reporter.say(f"Execution {entry.rid}: {entry.status.value}{detail}")
+        self._reporter.say(f"  look at it: {where_to_look(self._ml, entry.rid)}")
