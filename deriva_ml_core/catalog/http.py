@@ -14,10 +14,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 import urllib3
@@ -49,7 +51,13 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait and how often to ask again. As it is, a server may be away for a quarter of a minute."""
+    """
+    How long to wait and how often to ask again. As it is, a server may be away for a quarter of a minute.
+
+    Attributes:
+        doubt_unknown_names: a host whose name is unknown is asked for again, as after any lost connection: in the
+            middle of a run the network is away, at its start the name is wrong.
+    """
 
     connect_timeout_s: float = 6.0
     read_timeout_s: float = 120.0
@@ -57,6 +65,7 @@ class Patience:
     answer_repeats: int = 4
     backoff_s: float = 0.5
     backoff_max_s: float = 20.0
+    doubt_unknown_names: bool = True
 
 
 class HttpClient:
@@ -150,7 +159,8 @@ class HttpClient:
 
     def _retries(self, method: str) -> urllib3.Retry:
         says_the_same = method in ("GET", "HEAD", "PUT")
-        return urllib3.Retry(
+        kind = urllib3.Retry if self.patience.doubt_unknown_names else _NamesAreRight
+        return kind(
             total=None,
             connect=self.patience.connect_repeats,
             read=self.patience.answer_repeats if says_the_same else 0,
@@ -199,6 +209,28 @@ class HttpClient:
         """The one line for someone whose login is missing or no longer accepted."""
         fault = f"{self.hostname} no longer accepts your login" if self.has_login else f"no login for {self.hostname}"
         return f"{fault}: type `deriva-globus-auth-utils login --host {self.hostname}` and try again"
+
+
+class _NamesAreRight(urllib3.Retry):
+    """Repeats as urllib3 does, but for a host that the name service says there is not."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Raise MaxRetryError at once for an unknown name; a name service that is away (EAI_AGAIN) is asked again."""
+        if isinstance(error, NameResolutionError) and _is_unknown(error.__cause__):
+            raise MaxRetryError(_pool, url or "", error) from error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+def _is_unknown(cause: BaseException | None) -> bool:
+    return isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN
 
 
 def json_body(document: Any) -> bytes:

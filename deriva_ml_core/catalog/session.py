@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.vocabulary import Vocabularies
 
 _JSON = "application/json"
+_LOGINS, _LOGIN_FILES = Path("~/.deriva"), ("credential.json", "globus-credential.json")  # deriva's own names
 
 
 class CatalogSession:
@@ -102,7 +104,7 @@ class CatalogSession:
         if credential is None and base_url is None:
             credential = _stored_credential(hostname)
         # Somebody waits for the first answer, and a wrong name is likelier than a server that is away for a moment.
-        first = patience or Patience(connect_repeats=1, answer_repeats=2)
+        first = patience or Patience(connect_repeats=1, answer_repeats=2, doubt_unknown_names=False)
         client = HttpClient(base_url or f"https://{hostname}", credential=credential, hostname=hostname, patience=first)
         session = cls(
             client,
@@ -334,7 +336,13 @@ class CatalogSession:
 
 
 def _stored_credential(hostname: str) -> Credential | None:
-    """Deriva's own login for a host (~/.deriva), refreshed by deriva where it is a Globus one."""
+    """
+    Deriva's own login for a host (~/.deriva), refreshed by deriva where it is a Globus one.
+
+    deriva would make an empty file where nobody has ever logged in, and log that; its import alone costs half a second.
+    """
+    if not any(_LOGINS.expanduser().joinpath(name).is_file() for name in _LOGIN_FILES):
+        return None
     from deriva.core import get_credential
 
     found: Credential | None = get_credential(hostname)

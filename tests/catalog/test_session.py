@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from deriva_ml_core.catalog.http import HttpClient, Patience
-from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.catalog.session import _LOGIN_FILES, _LOGINS, CatalogSession
 from deriva_ml_core.errors import (
     CatalogError,
     CatalogUnreachable,
@@ -57,6 +57,37 @@ def test_an_unknown_host_is_one_line():
         CatalogSession.connect("nowhere.invalid", "1", credential={}, patience=AT_ONCE)
 
     assert caught.value.exit_code == 2
+
+
+def test_an_unknown_host_is_asked_for_once(caplog):
+    """At the start of a command a name that nobody knows is a typing error: no repeats, no waiting, no warnings."""
+    with pytest.raises(DerivaMLNotFoundError, match="no host is called"):
+        CatalogSession.connect("nowhere.invalid", "1", credential={})
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_a_name_that_was_known_before_is_asked_for_again(caplog):
+    """In the middle of a run a name that is gone means that the network is away: it may come back."""
+    client = HttpClient("https://nowhere.invalid", patience=AT_ONCE)
+
+    with pytest.raises(DerivaMLNotFoundError):
+        client.request("GET", "/")
+
+    assert "Retrying" in caplog.text
+
+
+def test_who_never_logged_in_has_no_login(monkeypatch, tmp_path):
+    """Looking for a login makes no file, and does not load deriva's client; its files' names are deriva's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code = "import sys, deriva_ml_core.catalog.session as s; s._stored_credential('x'); print('deriva' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    names = "import deriva.core as c; print(c.DEFAULT_CREDENTIAL_FILE, c.DEFAULT_GLOBUS_CREDENTIAL_FILE)"
+    theirs = subprocess.run([sys.executable, "-c", names], check=True, capture_output=True, text=True).stdout
+
+    assert loaded.strip() == "False"
+    assert not (tmp_path / ".deriva").exists()
+    assert theirs.split() == [str(_LOGINS.expanduser() / name) for name in _LOGIN_FILES]
 
 
 def test_a_host_that_does_not_answer_is_one_line():
