@@ -1,7 +1,6 @@
 """Outputs are checked when they are named, and kept until they are uploaded."""
 
 import datetime
-import os
 
 import pytest
 
@@ -192,10 +191,9 @@ def test_what_is_staged_is_read_without_a_catalog(staging, tmp_path):
     assert [path.name for path in other.unregistered()] == ["stray.txt"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_read_only_folder_is_told(image_session, tmp_path):
+def test_a_read_only_folder_is_told(image_session, tmp_path, read_only):
     """A folder that can't be written is one line."""
-    tmp_path.chmod(0o500)
+    read_only(tmp_path)
     with pytest.raises(WorkingFolderError, match="execution"):
         Staging(tmp_path / "execution", image_session).register("Image", "a.png")
 

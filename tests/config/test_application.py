@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import hydra_zen
 import pytest
@@ -195,11 +194,10 @@ def test_runs_of_the_same_second_have_folders_of_their_own(workdir, monkeypatch,
         assert OmegaConf.load(saved) == [f"x={number}"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_working_folder_is_named(workdir):
+def test_read_only_working_folder_is_named(workdir, read_only):
     """A folder that can't be written is one line with its path."""
     workdir.mkdir()
-    workdir.chmod(0o500)
+    read_only(workdir)
     with pytest.raises(WorkingFolderError, match=str(workdir)):
         _run(lambda config: None)
 
