@@ -13,6 +13,8 @@ from deriva_ml_core.config.connection_config import DerivaMLConfig as DerivaMLCo
 from deriva_ml_core.connection import DerivaML as DerivaML
 from deriva_ml_core.datasets.bag import DatasetBag as DatasetBag
 from deriva_ml_core.datasets.dataset import Dataset as Dataset
+from deriva_ml_core.datasets.feature_records import FeatureRecord as FeatureRecord
+from deriva_ml_core.datasets.features import Feature as Feature
 from deriva_ml_core.datasets.specs import DatasetSpec as DatasetSpec
 from deriva_ml_core.datasets.specs import DatasetSpecConfig as DatasetSpecConfig
 from deriva_ml_core.datasets.versions import DatasetVersion as DatasetVersion
@@ -55,4 +57,4 @@ from deriva_ml_core.workflows.workflow import Workflow as Workflow
 
 __version__: str
 
-__all__: list[str] = ['AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BuiltinTypes', 'CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ColumnDefinition', 'ConfigModuleError', 'Dataset', 'DatasetBag', 'DatasetSpec', 'DatasetSpecConfig', 'DatasetVersion', 'DerivaML', 'DerivaMLAuthenticationError', 'DerivaMLConfig', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'DerivaSystemColumns', 'ExecAssetType', 'ExecMetadataType', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'InvalidTransitionError', 'LocalFile', 'LocalFileConfig', 'MLAsset', 'MLVocab', 'RID', 'Status', 'UploadProgress', 'UploadReport', 'VersionPart', 'Workflow', 'WorkingFolderError']
+__all__: list[str] = ['AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BuiltinTypes', 'CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ColumnDefinition', 'ConfigModuleError', 'Dataset', 'DatasetBag', 'DatasetSpec', 'DatasetSpecConfig', 'DatasetVersion', 'DerivaML', 'DerivaMLAuthenticationError', 'DerivaMLConfig', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'DerivaSystemColumns', 'ExecAssetType', 'ExecMetadataType', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'Feature', 'FeatureRecord', 'InvalidTransitionError', 'LocalFile', 'LocalFileConfig', 'MLAsset', 'MLVocab', 'RID', 'Status', 'UploadProgress', 'UploadReport', 'VersionPart', 'Workflow', 'WorkingFolderError']

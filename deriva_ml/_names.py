@@ -36,6 +36,7 @@ _DATASETS = {
     "DatasetVersion": "datasets.versions",
     "VersionPart": "datasets.versions",
 }
+_FEATURES = {"Feature": "datasets.features", "FeatureRecord": "datasets.feature_records"}
 _BAGS = {"Dataset": "datasets.dataset", "DatasetBag": "datasets.bag"}
 _EXECUTIONS = {
     "Execution": "executions.execution",
@@ -106,6 +107,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         **_UPLOADS,
         **_DATASETS,
         **_BAGS,
+        **_FEATURES,
         **_EXECUTIONS,
         **_WORKFLOW,
         **_STATUS,
@@ -115,7 +117,11 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     "execution.runner": {**_RUNNING, "create_model_config": "config.groups"},
     "dataset": {**_DATASETS, **_BAGS},
     "dataset.aux_classes": _DATASETS,
-    "dataset.dataset_bag": {"DatasetBag": "datasets.bag"},
+    "dataset.dataset_bag": {
+        "DatasetBag": "datasets.bag",
+        "FeatureValueRecord": "datasets.feature_records:FeatureRecord",
+    },
+    "feature": _FEATURES,
     "asset": _ASSETS,
     "asset.aux_classes": _ASSETS,
     "core": {**_CONNECTION, **_NAMES, **_COLUMNS, **_RID, **_STATUS, **_ERRORS},

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from deriva_ml_core.connection.data import DataMethods
+from deriva_ml_core.connection.features import FeatureMethods
 from deriva_ml_core.connection.runs import RunMethods, close_at_exit
 from deriva_ml_core.connection.tables import TableMethods
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
@@ -26,7 +27,7 @@ LOCAL = "local"
 CONTEXT_FILE = ".deriva-context.json"
 
 
-class DerivaML(TableMethods, DataMethods, RunMethods):
+class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
     """
     A connection to one catalog, and a folder to work in. Use it as a context manager, or close it.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.datasets.bag_views import BagViews
 from deriva_ml_core.datasets.history import DATASET, DATASET_VERSION, DatasetHistory
 from deriva_ml_core.datasets.layout import MANIFEST, SCHEMA, asset_path, csv_path, read_info
 from deriva_ml_core.datasets.tabular import read_table
@@ -55,7 +56,7 @@ class BagTable:
         return found
 
 
-class DatasetBag:
+class DatasetBag(BagViews):
     """
     A dataset and all that belongs to it, at one version.
 

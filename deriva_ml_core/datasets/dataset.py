@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets import members as membership
+from deriva_ml_core.datasets.features import find_features
 from deriva_ml_core.datasets.history import (
     DATASET,
     FIRST_VERSION,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.datasets.bag import DatasetBag
+    from deriva_ml_core.datasets.features import Feature
 
 VersionLike = DatasetVersion | str | Sequence[int]
 DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
@@ -212,6 +214,10 @@ class Dataset:
     def list_dataset_element_types(self) -> list[Table]:
         """The tables whose rows can be members."""
         return list_element_types(self.session)
+
+    def find_features(self, table: str | Table | None = None) -> list[Feature]:
+        """The features of a table, or of all tables of the catalog."""
+        return find_features(self.session, table)
 
     # --- bags ---
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.datasets.feature_records import FeatureRecord
     from deriva_ml_core.workflows.workflow import Workflow
 
 log = logging.getLogger(__name__)
@@ -456,6 +457,20 @@ class Execution:
             version=version,
             cache_dir=self._ml.cache_dir,
         )
+
+    def add_features(self, features: Iterable[FeatureRecord]) -> int:
+        """
+        Store values of features as said by this execution, in bulk; how many were new. A dry run only checks them.
+
+        Raises:
+            DerivaMLValidationError: a row, term, asset or value is wrong; each is named, and nothing was stored.
+        """
+        from deriva_ml_core.datasets.feature_values import add_features, check_features
+
+        if self.is_dry_run:
+            check_features(self._session, features, self.execution_rid)
+            return 0
+        return add_features(self._session, features, self.execution_rid)
 
     # --- parents and children -----------------------------------------------------------------------------------
 
