@@ -27,13 +27,21 @@ def group(name: str) -> list[str]:
 
 
 def run_tests(session: nox.Session, *, report: bool = True) -> None:
-    """Run the test suite under coverage in the session's environment; two workers, as many as CI has cores."""
+    """Run the test suite in the session's environment, under coverage when all of it runs and is reported.
+
+    Two workers, as many as CI has cores. The suite starts hundreds of Python processes, which may keep what they compile.
+    """
     workers = [] if {"-n", "-x", "--pdb"} & set(session.posargs) else ["-n", os.environ.get("PYTEST_WORKERS", "2")]
+    pytest = ["pytest", *workers, "--dist", "loadgroup", "--durations", "15", *session.posargs]
+    env = {"PYTHONDONTWRITEBYTECODE": None}
+    if not report or session.posargs:
+        session.run(*pytest, env=env)
+        return
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *workers, "--dist", "loadgroup", *session.posargs)
-    if report and not session.posargs:
-        session.run("coverage", "combine", "--quiet")
-        session.run("coverage", "report", "--skip-covered", "--show-missing", f"--fail-under={COVERAGE_FLOOR}")
+    session.run("coverage", "run", "-m", *pytest, env=env)
+    session.run("coverage", "combine", "--quiet")
+    session.log("percent of lines and branches; `.nox/tests/bin/coverage report` says which are missing:")
+    session.run("coverage", "report", "--format=total", f"--fail-under={COVERAGE_FLOOR}")
 
 
 @nox.session
