@@ -20,6 +20,7 @@ class Option:
 
     name: str
     summary: str
+    is_described_list: bool = False  # with_description(...): its values are under `items`
 
 
 def project_groups() -> dict[str, list[Option]]:
@@ -27,7 +28,7 @@ def project_groups() -> dict[str, list[Option]]:
     groups: dict[str, list[Option]] = {}
     for group, name, node in _walk(ConfigStore.instance().repo):
         if node.provider in _PROJECT_PROVIDERS and not name.startswith("_") and (group, name) != ("hydra", "config"):
-            groups.setdefault(group, []).append(Option(name, summary(node.node)))
+            groups.setdefault(group, []).append(Option(name, summary(node.node), _has_items(node.node)))
     return {group: sorted(groups[group], key=lambda option: option.name) for group in sorted(groups)}
 
 
@@ -92,6 +93,10 @@ def _list_summary(items: ListConfig) -> str:
         return "(none)"
     names = [str(item.get("rid") or item.get("path")) if isinstance(item, DictConfig) else str(item) for item in items]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _has_items(node: Any) -> bool:
+    return isinstance(node, DictConfig) and isinstance(_raw(node, "items"), ListConfig)
 
 
 def _words(value: Any) -> str:

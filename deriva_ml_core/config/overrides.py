@@ -129,6 +129,8 @@ def _check_options(override: Override, options: Mapping[str, Sequence[str]]) -> 
         )
     for value in values:
         if value not in names:
+            if not override.is_sweep_override() and isinstance(override.value(), list) and not nearest(value, names):
+                raise DerivaMLConfigurationError(_value_for_group(override, names))
             group = override.key_or_group
             raise DerivaMLConfigurationError(
                 f"group {group} has no option {value!r}{nearest(value, names)} ({_listing(group, names)})"
@@ -158,9 +160,25 @@ def _chosen(override: Override, names: Iterable[str]) -> Iterable[str]:
     unquoted = [item.text if isinstance(item, QuotedString) else item for item in found]
     for item in unquoted:
         if not isinstance(item, str):
-            group = override.key_or_group
-            raise DerivaMLConfigurationError(f"{_text(override)} names no option ({_listing(group, list(names))})")
+            raise DerivaMLConfigurationError(_value_for_group(override, list(names)))
     return [str(item) for item in unquoted]
+
+
+def _value_for_group(override: Override, names: Sequence[str]) -> str:
+    """Say where values go, to somebody who gave them to a group: `datasets=[{rid: 1-ABC, version: 1.0.0}]`."""
+    group, value = override.key_or_group, override.value()
+    how = f"write {group}=NAME ({_listing(group, names)})"
+    if not isinstance(value, list | dict):
+        return f"{_text(override)} names no option; {how}"
+    text = _text(override).partition("=")[2]
+    if any(option.is_described_list for option in project_groups()[group]):
+        items = text if isinstance(value, list) else f"[{text}]"
+        other = f"or change those of an option made by with_description: '{group}.items={items}'"
+    elif isinstance(value, dict):
+        other = f"or set its values one by one: {group}.KEY=VALUE"
+    else:
+        other = "or store an option that has these values"
+    return f"{_text(override)} gives values, but {group} is a group: {how}, {other}"
 
 
 def _experiment(parsed: Sequence[Override]) -> str | None:

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
 from deriva_ml_core.config import multiruns
+from deriva_ml_core.config.descriptions import with_description
 
 
 @pytest.fixture(autouse=True)
@@ -42,5 +43,6 @@ def small_project():
     for name, epochs in {"default_model": 1, "quick": 3, "long": 100}.items():
         store({"epochs": epochs, "rate": 0.1}, group="model_config", name=name)
     store([], group="assets", name="default_asset")
+    store(with_description([], "Nothing"), group="datasets", name="default_dataset")
     store({"description": "An experiment"}, group="experiment", package="_global_", name="first")
     store.add_to_hydra_store()
