@@ -52,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _Parser(prog="deriva-ml-catalog", description="An embedded Deriva server in a folder.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    _add(commands, "create", _create, "make a catalog").add_argument("name", help="its name, usable as catalog id")
+    creating = _add(commands, "create", _create, "make a catalog")
+    creating.add_argument("name", help="its name, usable as catalog id")
+    _listing(creating)
     _listing(_add(commands, "list", _list, "show the catalogs"))
     _add(commands, "delete", _delete, "remove a catalog and its history").add_argument("name", help="its name or id")
     _serving(_add(commands, "serve", _serve, "serve the folder over HTTP until SIGTERM"))
@@ -114,7 +116,14 @@ def _create(args: argparse.Namespace) -> int:
     from deriva_ml_core.local_catalog.administration import create_catalog
 
     with Root(args.root) as root:
-        print(create_catalog(root, args.name))
+        identity = create_catalog(root, args.name)
+    if args.json:
+        made = {"id": identity, "names": [args.name], "hostname": "local", "root": str(args.root.absolute())}
+        print(json.dumps(made, indent=2))
+        return 0
+    print(f"made catalog {args.name} (id {identity}) in {args.root}")
+    elsewhere = "" if args.root == default_root() else f", with DERIVA_ML_LOCAL_ROOT={args.root.absolute()}"
+    print(f'use it as hostname="local", catalog_id="{args.name}" or --host local --catalog {args.name}{elsewhere}')
     return 0
 
 
@@ -135,7 +144,8 @@ def _delete(args: argparse.Namespace) -> int:
     from deriva_ml_core.local_catalog.administration import delete_catalog
 
     with Root(args.root, create=False) as root:
-        print(delete_catalog(root, args.name))
+        identity = delete_catalog(root, args.name)
+    print(f"deleted catalog {args.name} (id {identity}) and its history")
     return 0
 
 

@@ -54,13 +54,25 @@ def served(root: Path, *options: object) -> Iterator[tuple[str, subprocess.Popen
 
 def test_a_catalog_is_made_listed_and_removed_by_name(run):
     """The name works wherever an id does."""
-    code, identity, _ = run("create", "demo")
+    code, made, _ = run("create", "demo", "--json")
     listed = json.loads(run("list", "--json")[1])
     removed = run("delete", "demo")
 
-    assert (code, listed[0]["id"], listed[0]["names"]) == (0, identity.strip(), ["demo"])
-    assert removed[:2] == (0, identity)
+    assert (code, listed[0]["id"], listed[0]["names"]) == (0, json.loads(made)["id"], ["demo"])
+    assert removed[:2] == (0, f"deleted catalog demo (id {listed[0]['id']}) and its history\n")
     assert json.loads(run("list", "--json")[1]) == []
+
+
+def test_who_makes_a_catalog_reads_how_to_address_it(run, tmp_path):
+    """What was made and where, and what to write to use it; with --json, the same for scripts."""
+    code, said, _ = run("create", "demo")
+    document = json.loads(run("create", "other", "--json")[1])
+
+    assert code == 0
+    assert said.splitlines()[0] == f"made catalog demo (id 1) in {tmp_path / 'root'}"
+    assert 'hostname="local", catalog_id="demo" or --host local --catalog demo' in said
+    assert f"DERIVA_ML_LOCAL_ROOT={tmp_path / 'root'}" in said
+    assert document == {"id": "2", "names": ["other"], "hostname": "local", "root": str(tmp_path / "root")}
 
 
 def test_a_name_works_as_catalog_id(run, tmp_path):
@@ -124,7 +136,7 @@ def test_the_root_may_come_from_the_environment(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DERIVA_ML_LOCAL_ROOT", str(tmp_path / "chosen"))
 
     assert main(["create", "demo"]) == 0
-    assert capsys.readouterr().out == "1\n"
+    assert "LOCAL_ROOT" not in capsys.readouterr().out  # nothing to say: the next command finds it as well
     assert (tmp_path / "chosen" / "registry.db").exists()
 
 
