@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import add_connection_options, connect
@@ -28,7 +29,7 @@ _STYLES = {"Uploaded": "green", "Failed": "red", "Aborted": "yellow", "Running":
 def build_parser() -> ArgumentParser:
     """The command line."""
     parser = ArgumentParser(
-        prog=PROGRAM, description="Executions of a catalog: list them, show one, upload what waits."
+        prog=PROGRAM, description="Executions of a catalog: list them, show one, get its files, upload what waits."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     listing = _add(commands, "list", "the newest executions first")
@@ -41,6 +42,10 @@ def build_parser() -> ArgumentParser:
     showing = _add(commands, "show", "one execution, with all that hangs on it")
     showing.add_argument("rid", metavar="RID")
     showing.add_argument("--json", action="store_true", help="print JSON")
+    fetching = _add(commands, "download", "the files that an execution made, for you to look at")
+    fetching.add_argument("rid", metavar="RID")
+    fetching.add_argument("names", metavar="FILE", nargs="*", help="only these, by name or RID")
+    fetching.add_argument("--to", metavar="DIR", type=Path, help="a new folder (./RID)")
     uploading = _add(commands, "upload", "upload the outputs that executions of this working folder have left on disk")
     uploading.add_argument("rids", metavar="RID", nargs="*", help="these; all that wait where none is named")
     return parser
@@ -68,7 +73,7 @@ def _count(text: str) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     configure_logging(quiet=options.quiet or not options.debug, debug=options.debug)
-    return {"list": _list, "show": _show, "upload": _upload}[options.command](options)
+    return {"list": _list, "show": _show, "download": _download, "upload": _upload}[options.command](options)
 
 
 # --- list ---------------------------------------------------------------------------------------------------------
@@ -128,10 +133,19 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(document, indent=2))
         return 0
+    lines = [*_show_lines(document)]
+    if document["outputs"]:
+        lines.append(f"\nTo get the files: {PROGRAM} download {document['rid']}{_as_typed(options)}")
     console = _console()
-    for line in _show_lines(document):
+    for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _as_typed(options: argparse.Namespace) -> str:
+    """The options by which this command found its catalog, for the next one."""
+    typed = {"--host": options.host, "--catalog": options.catalog, "--config-dir": options.config_dir}
+    return "".join(f" {name} {value}" for name, value in typed.items() if value is not None)
 
 
 def _show_lines(one: dict[str, Any]) -> Iterator[str]:
@@ -219,6 +233,21 @@ def _console() -> Console:
 
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 0) or PLAIN_WIDTH
     return Console(width=width)
+
+
+# --- download -----------------------------------------------------------------------------------------------------
+
+
+def _download(options: argparse.Namespace) -> int:
+    from deriva_ml_core.executions import reporting
+    from deriva_ml_core.executions.fetching import fetch_outputs
+
+    folder = options.to or Path(options.rid.upper())
+    with connect(options) as ml, reporting.current().transfer("Downloading") as progress:
+        paths = fetch_outputs(ml.session, options.rid, folder, ml.cache_dir, names=options.names, progress=progress)
+    for path in paths:
+        print(path)
+    return 0
 
 
 # --- upload -------------------------------------------------------------------------------------------------------

@@ -187,7 +187,8 @@ def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, reques
         raise
     journal.told("row", "status")
     _link_to_parent(session, journal)
-    request.reporter.say(f"Execution {rid} ({session.record_url(rid)})")
+    link = "" if session.is_embedded else f" ({session.record_url(rid)})"
+    request.reporter.say(f"Execution {rid}{link}")
     _save_rid(session, journal.entry)
     return opened
 

@@ -60,6 +60,57 @@ def test_show_tells_all_of_it(done, place, capsys):
         assert part in text, part
 
 
+def test_show_says_how_to_get_the_files(done, new_ml, place, capsys):
+    """No page shows an embedded catalog's rows: a command, as it must be typed, stands in for a link."""
+    main(["show", done.execution_rid, *place])
+    text = capsys.readouterr().out
+    main(["show", done.execution_rid, "--json", *place])
+
+    assert "Link:" not in text
+    assert f"deriva-ml-executions download {done.execution_rid} --host local --catalog {new_ml.catalog_id}" in text
+    assert json.loads(capsys.readouterr().out)["url"] is None
+
+
+def test_download_brings_the_outputs(done, place, capsys, tmp_path):
+    """By table, verified; the paths are printed, so that a script can go on with them."""
+    assert main(["download", done.execution_rid, *place, "--to", str(tmp_path / "got")]) == 0
+    paths = capsys.readouterr().out.split()
+
+    assert str(tmp_path / "got" / "Execution_Asset" / "weights.txt") in paths
+    assert (tmp_path / "got" / "Execution_Asset" / "weights.txt").read_text() == "w" * 2000
+    assert (tmp_path / "got" / "Execution_Metadata" / "configuration.json").is_file()
+
+
+def test_download_of_some_files(done, place, capsys, tmp_path, monkeypatch):
+    """By name; without --to in a folder called like the execution."""
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["download", done.execution_rid, "weights.txt", *place]) == 0
+    assert capsys.readouterr().out.split() == [f"{done.execution_rid}/Execution_Asset/weights.txt"]
+
+
+def test_download_keeps_outputs_of_one_name_apart(new_ml, workflow, place, capsys, tmp_path):
+    """Two folders of outputs may hold files of the same name."""
+    with new_ml.create_execution(workflow=workflow) as execution:
+        for part in ("a", "b"):
+            execution.asset_file_path("Execution_Asset", f"{part}/same.txt").write_text(part)
+    execution.upload_execution_outputs()
+
+    assert main(["download", execution.execution_rid, "same.txt", *place, "--to", str(tmp_path / "got")]) == 0
+    assert sorted(path.read_text() for path in (tmp_path / "got").rglob("same.txt")) == ["a", "b"]
+
+
+def test_download_overwrites_nothing(done, place, capsys, tmp_path):
+    """A folder with files in it is refused, and so is a name that no output has; nothing is made."""
+    (tmp_path / "mine").write_text("")
+
+    assert main(["download", done.execution_rid, *place, "--to", str(tmp_path)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert main(["download", done.execution_rid, "weigths.txt", *place, "--to", str(tmp_path / "got")]) == 2
+    assert "did you mean 'weights.txt'" in capsys.readouterr().err
+    assert not (tmp_path / "got").exists()
+
+
 def test_show_knows_the_times_without_the_journal(done, place, capsys, tmp_path):
     """On another machine the catalog alone says when it ran."""
     assert main(["show", done.execution_rid, "--json", *place[:4], "--working-dir", str(tmp_path / "elsewhere")]) == 0
