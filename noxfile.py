@@ -29,7 +29,8 @@ def group(name: str) -> list[str]:
 def run_tests(session: nox.Session, *, report: bool = True) -> None:
     """Run the test suite in the session's environment, under coverage when all of it runs and is reported.
 
-    Two workers, as many as CI has cores. The suite starts hundreds of Python processes, which may keep what they compile.
+    Two workers, as many as CI has cores. The suite starts hundreds of Python processes; they may keep what they
+    compile.
     """
     workers = [] if {"-n", "-x", "--pdb"} & set(session.posargs) else ["-n", os.environ.get("PYTEST_WORKERS", "2")]
     pytest = ["pytest", *workers, "--dist", "loadgroup", "--durations", "15", *session.posargs]
