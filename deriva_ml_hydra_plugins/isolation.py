@@ -1,15 +1,195 @@
-"""Launchers whose processes would take other jobs with them when they die: each job's fate is made its own."""
+"""
+Launchers whose processes would take other jobs with them when they die: each job's fate is made its own.
+
+    joblib     one pool of workers breaks as a whole when one of them dies: here each worker is a pool of its own
+    submitit   the launcher raises at the first job without a result and leaves the others: here it waits for all
+
+Both are done by replacing one name in the launcher's module while it launches; tests/hydra_behaviours pins the names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+
+from deriva_ml_core.errors import DerivaMLExecutionError
+
+Task = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
+_LOOK_EVERY_S = 0.2
 
 
 @contextmanager
 def isolated(launcher: Launcher) -> Iterator[None]:
-    """Nothing for a launcher that runs its jobs in this process, or that we don't know."""
-    del launcher
-    yield
+    """Make the jobs of a launcher that we know independent of each other; nothing for any other."""
+    module = type(launcher).__module__
+    if module.startswith("hydra_plugins.hydra_joblib_launcher"):
+        with _joblib():
+            yield
+    elif module.startswith("hydra_plugins.hydra_submitit_launcher"):
+        with _submitit(), _project_on_path():
+            yield
+    else:
+        yield
+
+
+def lost(why: BaseException | str) -> JobReturn:
+    """What Hydra gets of a job whose process came to no result."""
+    err = why if isinstance(why, Exception) else DerivaMLExecutionError(str(why))
+    return JobReturn(status=JobStatus.FAILED, _return_value=err)
+
+
+# --- joblib -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _joblib() -> Iterator[None]:
+    import hydra_plugins.hydra_joblib_launcher._core as core
+
+    before = core.Parallel
+    core.Parallel = SeparateWorkers
+    try:
+        yield
+    finally:
+        core.Parallel = before
+
+
+class SeparateWorkers:
+    """
+    Runs joblib's tasks as joblib's loky backend does, but in pools of one worker each.
+
+    Args:
+        n_jobs: as joblib takes it. The rest of joblib's options is about how it hands tasks to its one pool.
+    """
+
+    def __init__(self, n_jobs: int | None = None, **options: Any) -> None:
+        from joblib import effective_n_jobs
+
+        self._workers = int(effective_n_jobs(n_jobs if n_jobs is not None else 1))
+        self._inner_threads = options.get("inner_max_num_threads")
+        self._pools: dict[int, Any] = {}
+        self._stopped = False
+
+    def __call__(self, tasks: Iterable[Task]) -> list[Any]:
+        """The results in the order of the tasks; a failed JobReturn for a task whose worker died."""
+        waiting: queue.SimpleQueue[tuple[int, Task]] = queue.SimpleQueue()
+        for item in enumerate(tasks):
+            waiting.put(item)
+        results: list[Any] = [None] * waiting.qsize()
+        slots = range(min(self._workers, len(results)))
+        threads = [
+            threading.Thread(
+                target=self._work, args=(slot, waiting, results), daemon=True, name=f"deriva-ml-slot-{slot}"
+            )
+            for slot in slots
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_LOOK_EVERY_S)  # a join without end would keep Ctrl-C waiting
+        finally:
+            self._stopped = True
+            for pool in self._pools.values():
+                pool.shutdown(wait=False)
+        return results
+
+    def _work(self, slot: int, waiting: queue.SimpleQueue[tuple[int, Task]], results: list[Any]) -> None:
+        while not self._stopped:
+            try:
+                number, (function, args, keywords) = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                results[number] = self._pool(slot).submit(function, *args, **keywords).result()
+            except Exception as err:  # noqa: BLE001  # the worker died, or what it sent can't be read: this job's fate
+                results[number] = lost(_named(err))
+                self._pools.pop(slot).shutdown(wait=False, kill_workers=True)
+
+    def _pool(self, slot: int) -> Any:
+        from joblib._parallel_backends import LokyBackend
+        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+        if slot not in self._pools:
+            backend = LokyBackend(inner_max_num_threads=self._inner_threads)
+            env = backend._prepare_worker_env(n_jobs=self._workers)  # noqa: SLF001  # threads for each worker
+            self._pools[slot] = ProcessPoolExecutor(max_workers=1, env=env)
+        return self._pools[slot]
+
+
+def _named(err: Exception) -> BaseException | str:
+    """A pool's error in words of a run; any other as it is."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    if not isinstance(err, BrokenProcessPool):
+        return err
+    _, _, codes = str(err).partition("exit codes of the workers are")
+    return f"its worker process died{' with' + codes.rstrip('.') if codes else ''}"
+
+
+# --- submitit -----------------------------------------------------------------------------------------------------
+
+
+class _SubmititJob(Protocol):
+    def results(self) -> list[Any]:
+        """Of each of its tasks."""
+
+
+class PatientJob:
+    """A job of submitit's whose want of a result is a result."""
+
+    def __init__(self, job: _SubmititJob) -> None:
+        self._job = job
+
+    def results(self) -> list[Any]:
+        """Of each task; a failed JobReturn where there is none."""
+        try:
+            return self._job.results()
+        except Exception as err:  # noqa: BLE001  # killed, timed out, or what it left can't be read: this job's fate
+            return [lost(err)]
+
+
+@contextmanager
+def _submitit() -> Iterator[None]:
+    import submitit
+
+    before = submitit.AutoExecutor
+
+    class PatientExecutor(before):  # type: ignore[valid-type,misc]  # the class that was there, whichever
+        def map_array(self, *given: Any) -> list[PatientJob]:
+            jobs = super().map_array(*given)
+            for job in jobs:
+                if self.cluster == "local":  # a result of this host is there at once, or never
+                    job._results_timeout_s = 1  # noqa: SLF001
+            return [PatientJob(job) for job in jobs]
+
+    submitit.AutoExecutor = PatientExecutor
+    try:
+        yield
+    finally:
+        submitit.AutoExecutor = before
+
+
+@contextmanager
+def _project_on_path() -> Iterator[None]:
+    """Submitit's processes don't inherit sys.path; they do inherit the environment."""
+    before = os.environ.get("PYTHONPATH")
+    theirs = (sys.base_prefix, sys.prefix)
+    ours = [entry for entry in sys.path if entry and not entry.startswith(theirs)]
+    entries = [*ours, *(before.split(os.pathsep) if before else ())]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before

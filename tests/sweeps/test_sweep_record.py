@@ -15,21 +15,6 @@ def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
 """
 
 
-@pytest.fixture
-def tree(demo_rows):
-    """Call it for the only sweep's (parent, children in their order); a link to anything else fails the test."""
-
-    def read():
-        runs = {row["RID"]: row for row in demo_rows("Execution") if "sentinel" not in row["Description"]}
-        links = sorted(demo_rows("Execution_Execution"), key=lambda link: link["Sequence"])
-        (parent,) = {link["Execution"] for link in links}
-        children = [{**runs[link["Nested_Execution"]], "Sequence": link["Sequence"]} for link in links]
-        assert runs.keys() == {parent, *(child["RID"] for child in children)}
-        return runs[parent], children
-
-    return read
-
-
 def test_a_sweep_is_one_parent_with_a_child_for_each_job(demo_project, tree, demo_rows):
     """Sequence is the job's number, the descriptions say what each job is, and the parent ends when they have."""
     result = demo_project(MODEL).run("--multirun", "model_config.rate=0.1,0.2,0.3", "description=Rates")
