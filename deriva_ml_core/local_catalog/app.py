@@ -66,6 +66,7 @@ class Application:
     def respond(self, request: Request) -> Response:
         """The answer to a request, whatever happens."""
         try:
+            _check_length(request)
             return self._route(request)
         except Refusal as refusal:
             return _refused(request, refusal)
@@ -139,6 +140,18 @@ class _StorageFailed(Refusal):
     status = 500
 
 
+def _check_length(request: Request) -> None:
+    """
+    Refuse a body of which nobody can tell where it ends (RFC 9112 section 6.3), and the requests behind it.
+
+    Raises:
+        BadRequest: Content-Length is no number, or says something besides Transfer-Encoding.
+    """
+    length = request.environ.get("CONTENT_LENGTH") or ""
+    if length and (request.environ.get("wsgi.input_terminated") or not (length.isascii() and length.isdigit())):
+        raise BadRequest(f"The Content-Length {length[:80]!r} cannot be meant.", headers={"Connection": "close"})
+
+
 def _drain(request: Request, response: Response) -> None:
     """
     Read what the service left of the body, in small pieces: the server would read it in one.
@@ -146,7 +159,7 @@ def _drain(request: Request, response: Response) -> None:
     A client that is still sending cannot read our answer; one that goes on for too long is cut off.
     """
     left = _DRAIN_BYTES
-    while left > 0:
+    while left > 0 and response.headers.get("Connection") != "close":
         try:
             piece = request.stream.read(_PIECE_BYTES)
         except (Refusal, HTTPException, OSError, ValueError):  # the client is gone, or its body is broken

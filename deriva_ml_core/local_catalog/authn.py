@@ -12,7 +12,7 @@ import hmac
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from werkzeug.wrappers import Response
 
@@ -22,6 +22,7 @@ from .http import Request, json_response
 from .users import Users
 
 COOKIE = "webauthn"
+MAX_FORM_BYTES = 64 * 1024
 SESSION_LENGTH = timedelta(days=1)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -94,7 +95,8 @@ class AuthnService:
     def _post(self, request: Request) -> Response:
         if request.content_kind != "application/x-www-form-urlencoded":
             raise BadRequest("Send the form fields username and password.")
-        client, token = self._doorkeeper.login(request.form.get("username", ""), request.form.get("password", ""))
+        form = parse_qs(request.body(limit_bytes=MAX_FORM_BYTES).decode(errors="replace"))
+        client, token = self._doorkeeper.login(form.get("username", [""])[0], form.get("password", [""])[0])
         response = json_response(session_document(client))
         response.set_cookie(COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure, path="/")
         return response

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 JSON = "application/json"
-MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 """JSON documents are held in memory, so their size is bounded; rows and objects are streamed."""
 READS = frozenset({"GET", "HEAD"})
 

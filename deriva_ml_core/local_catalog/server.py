@@ -115,6 +115,12 @@ class _Gateway(wsgi.Gateway_10):
             environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
         return environ
 
+    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Any:
+        """`Connection: close` is an order here: else cheroot reads all that is left of the body, in one piece."""
+        if ("Connection", "close") in headers:
+            self.req.close_connection = True
+        return super().start_response(status, headers, exc_info)
+
 
 _abandoned: list["_Running"] = []  # never collected: closing an inherited SQLite connection could harm the parent
 

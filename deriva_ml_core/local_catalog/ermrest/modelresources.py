@@ -25,6 +25,7 @@ from deriva_ml_core.local_catalog.ermrest.storage import View
 from deriva_ml_core.local_catalog.errors import BadRequest, MethodNotAllowed, NotFound
 from deriva_ml_core.local_catalog.http import JSON, Response, json_response, text_response
 
+MAX_COMMENT_BYTES = 1024 * 1024
 CHANGES = modelwriting.CHANGES | modelparts.CHANGES
 
 
@@ -42,6 +43,7 @@ def answer(call: Call, raw_path: str) -> Response:
     change = CHANGES.get((verb, target.part or target.kind, target.name is not None))
     if change is None:
         raise MethodNotAllowed(f"{verb} is not provided by this resource.")
+    call.admit()  # before a long body is read
     body = _body(call, target)
     with call.write() as txn:
         response = change(Edit(txn, call.client, target, body))
@@ -55,7 +57,7 @@ def _body(call: Call, target: Target) -> Any:
     if target.part != "comment":
         return call.request.document()
     try:
-        return definitions.check_text(call.request.body().decode(), "comment")
+        return definitions.check_text(call.request.body(limit_bytes=MAX_COMMENT_BYTES).decode(), "comment")
     except UnicodeDecodeError as err:
         raise BadRequest("A comment is UTF-8 text.") from err
 

@@ -17,6 +17,8 @@ from .objects import Plan, object_or_new, parents_wanted
 from .resources import Found, Resources, created, owners
 from .rights import require
 
+MAX_COMMAND_BYTES = 1024 * 1024
+
 
 class Renaming:
     """Handler of POST on a name."""
@@ -45,7 +47,7 @@ class _Rename:
 def _rename_command(request: Request) -> _Rename:
     if request.content_kind != "application/json":
         raise BadRequest("Send a command in JSON.")
-    document = request.document()
+    document = request.document(limit_bytes=MAX_COMMAND_BYTES)
     if not isinstance(document, dict) or document.get("command") != "rename_from":
         raise BadRequest('The one command is {"command": "rename_from", "source_name": "/NAMESPACE/NAME"}.')
     unknown = document.keys() - {"command", "source_name", "source_versions", "copy_acls"}

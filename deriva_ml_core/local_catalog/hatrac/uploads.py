@@ -28,6 +28,7 @@ from .rights import may, require
 from .store import hash_file, write_at
 
 MAX_OBJECT_BYTES = 2**50
+MAX_JOB_BYTES = 64 * 1024
 MAX_HOLE_BYTES = 1024**3
 """So much may be missing of content without a checksum; more would be read as zeros for hours."""
 _ALIASES = {
@@ -162,7 +163,7 @@ def _parse_job(request: Request) -> tuple[tuple[int, int], Metadata]:
     """(chunk length, content length) in bytes, and the metadata."""
     if request.content_kind != "application/json":
         raise BadRequest("Send the job in JSON.")
-    document = request.document()
+    document = request.document(limit_bytes=MAX_JOB_BYTES)
     if not isinstance(document, dict):
         raise BadRequest("A job is a JSON object.")
     fields = {name: _member(document, name) for name in _ALIASES}
