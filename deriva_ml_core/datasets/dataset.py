@@ -27,6 +27,8 @@ from deriva_ml_core.errors import DerivaMLException, DerivaMLTableTypeError
 from deriva_ml_core.schema.tables import create_association
 
 if TYPE_CHECKING:
+    import pandas
+
     from deriva_ml_core.assets.progress import ProgressCallback
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
@@ -249,6 +251,20 @@ class Dataset:
         from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it
 
         return fetch_bag(self.session, spec, self.cache_dir, progress=progress)
+
+    def denormalize_as_dict(
+        self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """The joined tables of a version (the current one), row by row; see DatasetBag.denormalize_as_dict."""
+        bag = self.download_dataset_bag(version, materialize=False)
+        return bag.denormalize_as_dict(include_tables, joins=joins)
+
+    def denormalize_as_dataframe(
+        self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()
+    ) -> pandas.DataFrame:
+        """The same as a pandas frame."""
+        bag = self.download_dataset_bag(version, materialize=False)
+        return bag.denormalize_as_dataframe(include_tables, joins=joins)
 
     # --- inside ---
 
