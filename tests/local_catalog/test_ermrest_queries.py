@@ -477,3 +477,23 @@ def test_every_url_of_the_language_is_answered(rows, every_kind, data):
     assert answer.status_code in {200, 400, 409, 501}, f"{url}\n{answer.text[:300]}"
     if answer.status_code == 200 and "json" in answer.content_type:
         assert isinstance(json.loads(answer.text), list)
+
+
+@pytest.mark.parametrize(
+    ("values", "total", "mean"),
+    [
+        ([], None, None),
+        ([None], None, None),
+        ([1.5, None, 2.5], 4.0, 2.0),
+        ([1.0, "NaN"], "NaN", "NaN"),
+        ([1.0, "Infinity"], "Infinity", "Infinity"),
+        (["-Infinity", "Infinity"], "NaN", "NaN"),
+        (["Infinity", "NaN", None], "NaN", "NaN"),
+    ],
+)
+def test_sums_of_what_is_no_number(rows, values, total, mean):
+    """NaN and the infinities go through sums and averages as in PostgreSQL."""
+    name = rows.table({"f": "float8"})
+    assert rows.write("POST", f"entity/{name}", [{"f": value} for value in values]).status_code == 200
+
+    assert rows.rows(f"aggregate/{name}/s:=sum(f),m:=avg(f)") == [{"s": total, "m": mean}]

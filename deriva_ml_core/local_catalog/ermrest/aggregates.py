@@ -130,11 +130,25 @@ def _extreme(function: str, sql: str, form: Form) -> tuple[str, Form]:
 
 
 def _sum(sql: str, form: Form) -> tuple[str, Form]:
-    if form.array or form.name not in _INTEGERS | _FLOATS:
-        raise _unfit("sum", form)
+    _require_numbers("sum", form)
     if form.name == "int8":
         return _wide_sum(sql), NUMERIC
-    return f"sum({sql})", Form(form.name) if form.name in _FLOATS else INTEGER
+    if form.name in _FLOATS:
+        return _of_floats("sum", sql), Form(form.name)
+    return f"sum({sql})", INTEGER
+
+
+def _require_numbers(function: str, form: Form) -> None:
+    if form.name == "interval" and not form.array:
+        raise NotProvided(f"{function} of intervals is left out.")
+    if form.array or form.name not in _INTEGERS | _FLOATS:
+        raise _unfit(function, form)
+
+
+def _of_floats(function: str, sql: str) -> str:
+    """NaN, stored as text, makes the result NaN; so do both infinities together, of which SQLite makes null."""
+    result = f"{function}({sql})"
+    return f"CASE WHEN max({sql}) = 'NaN' OR (count({sql}) AND {result} IS NULL) THEN 'NaN' ELSE {result} END"
 
 
 def _wide_sum(sql: str) -> str:
@@ -142,9 +156,8 @@ def _wide_sum(sql: str) -> str:
 
 
 def _average(sql: str, form: Form) -> tuple[str, Form]:
-    if form.array or form.name not in _INTEGERS | _FLOATS:
-        raise _unfit("avg", form)
+    _require_numbers("avg", form)
     if form.name in _FLOATS:
-        return f"avg({sql})", Form("float8")
+        return _of_floats("avg", sql), Form("float8")
     total = _wide_sum(sql) if form.name == "int8" else f"sum({sql})"
     return f"pg_numeric_avg({total}, count({sql}))", NUMERIC
