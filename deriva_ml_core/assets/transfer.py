@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from deriva_ml_core.errors import DerivaMLException
@@ -39,14 +40,17 @@ def in_parallel(
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="deriva-ml-transfer")
     running: dict[Future[Answer], Job] = {}
+    over: SimpleQueue[Future[Answer]] = SimpleQueue()  # futures.wait() would lock every running job for each outcome
     try:
         while True:
-            running.update({pool.submit(work, job): job for job in islice(waiting, 4 * workers - len(running))})
+            for job in islice(waiting, 4 * workers - len(running)):
+                future = pool.submit(work, job)
+                running[future] = job
+                future.add_done_callback(over.put)
             if not running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield _outcome(running.pop(future), future)
+            future = over.get()
+            yield _outcome(running.pop(future), future)
     except BaseException:  # Ctrl-C too: nobody wants to wait for the rest of a large file
         if stop is not None:
             stop()
