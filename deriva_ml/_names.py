@@ -121,6 +121,11 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         "DatasetBag": "datasets.bag",
         "FeatureValueRecord": "datasets.feature_records:FeatureRecord",
     },
+    "dataset.split": {
+        **dict.fromkeys(("SelectionFunction", "random_split", "stratified_split"), "datasets.selection"),
+        **dict.fromkeys(("SplitResult", "split_dataset"), "connection.splitting"),
+        "main": "cli.split",
+    },
     "feature": _FEATURES,
     "asset": _ASSETS,
     "asset.aux_classes": _ASSETS,

@@ -11,7 +11,7 @@ import pytest
 
 from deriva_ml import _names
 
-# Source: COMPAT.md section 19. Names of rooms that are not built yet (notebooks, splits) come with them.
+# Source: COMPAT.md section 19. Names of rooms that are not built yet (notebooks) come with them.
 DOCUMENTED = {
     "deriva_ml": """DerivaML DerivaMLConfig MLVocab MLAsset ExecAssetType ExecMetadataType RID BuiltinTypes
         ColumnDefinition DerivaSystemColumns DatasetSpec DatasetBag VersionPart ExecutionConfiguration Workflow
@@ -24,6 +24,7 @@ DOCUMENTED = {
     "deriva_ml.dataset": "DatasetSpecConfig DatasetSpec DatasetBag VersionPart",
     "deriva_ml.dataset.aux_classes": "DatasetSpec VersionPart",
     "deriva_ml.dataset.dataset_bag": "FeatureValueRecord",
+    "deriva_ml.dataset.split": "split_dataset random_split stratified_split main",
     "deriva_ml.feature": "FeatureRecord",
     "deriva_ml.asset.aux_classes": "AssetSpecConfig",
     "deriva_ml.core.definitions": "Status",
