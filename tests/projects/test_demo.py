@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from deriva_ml_core.catalog.objects import get_file
-from deriva_ml_core.projects.tools import find_uv
+from deriva_ml_core.projects.tools import find_uv, project_environment
 
 pytestmark = [
     pytest.mark.xdist_group("demo"),
@@ -60,7 +59,8 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     root = tmp_path_factory.mktemp("demo")
     (root / "home").mkdir()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "DERIVA_", "COVERAGE"))}
+    ours = project_environment()  # nox names an environment for uv to change: its own, which is ours
+    env = {name: value for name, value in ours.items() if not name.startswith(("XDG_", "DERIVA_", "COVERAGE"))}
     env |= {"HOME": str(root / "home"), "PYTHONWARNINGS": "", "DERIVA_ML_LOCAL_ROOT": str(root / "catalogs")}
     env |= {"UV_CACHE_DIR": UV_CACHE} if UV_CACHE else {}
     made = subprocess.run(
