@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from deriva_ml import ColumnDefinition, DerivaML, ExecutionConfiguration, VersionPart, Workflow
+from deriva_ml.core.ermrest import UploadProgress
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -24,6 +25,20 @@ def pictures() -> Iterator[tuple[str, Image.Image, str]]:
     for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         picture = Image.fromarray((pixels * 255 / 16).round().astype(np.uint8))
         yield f"digit-{number:04d}.png", picture, str(label)
+
+
+class Progress:
+    """Prints a line for every fifth of an upload."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def __call__(self, state: UploadProgress) -> None:
+        """Called often, one call at a time."""
+        fifths = 5 * state.files_completed // state.files_total
+        if fifths > self.told:
+            self.told = fifths
+            print(f"uploaded {state.files_completed} of {state.files_total} images")
 
 
 def load(ml: DerivaML) -> dict[str, object]:
@@ -39,11 +54,13 @@ def load(ml: DerivaML) -> dict[str, object]:
     workflow = Workflow(name="Load digits", workflow_type="Ingest", description="Load scikit-learn's digits.")
     configuration = ExecutionConfiguration(workflow=workflow, description="Load scikit-learn's digits.")
     with ml.create_execution(configuration) as execution:
+        print(f"writing the images (execution {execution.execution_rid})")
         for name, picture, label in pictures():
             picture.save(execution.asset_file_path(TABLE, name, Label=label), format="PNG")
-    execution.upload_execution_outputs()
+    execution.upload_execution_outputs(progress_callback=Progress())
 
     images = [row["RID"] for row in ml.get_table_as_dict(TABLE)]
+    print(f"making a dataset of {len(images)} images")
     dataset = execution.create_dataset(
         dataset_types=["Complete", "Labeled"], description="Handwritten digits: 1,797 images of 8x8 pixels, labeled."
     )

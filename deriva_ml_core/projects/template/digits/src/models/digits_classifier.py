@@ -1,20 +1,20 @@
 """A small neural network that reads handwritten digits."""
 
+from __future__ import annotations
+
 import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import joblib
-import numpy as np
 from deriva_ml import DerivaML
 from deriva_ml.execution import Execution
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
-from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, confusion_matrix
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier
+
+# Heavy libraries are imported by the functions that use them: --info and a mistyped option need not wait for them.
+if TYPE_CHECKING:
+    import numpy as np
+    from sklearn.neural_network import MLPClassifier
 
 
 def train_classifier(
@@ -39,6 +39,11 @@ def train_classifier(
         ml_instance: the catalog; given by deriva-ml-run.
         execution: the record of this run; given by deriva-ml-run.
     """
+    import joblib
+    from sklearn.metrics import accuracy_score
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+
     assert execution is not None, "run this by deriva-ml-run"
     rids, images, labels = read_images(execution)
     print(f"{len(images)} images of {len(set(labels))} digits")
@@ -87,6 +92,9 @@ def train_classifier(
 
 def read_images(execution: Execution) -> tuple[list[str], np.ndarray, list[str]]:
     """RIDs, pixels (n, 64) in 0..1, and labels of the images of all input datasets."""
+    import numpy as np
+    from PIL import Image
+
     rows = [row for bag in execution.datasets for row in bag.get_table_as_dict("Image")]
     if not rows:
         raise ValueError("no images: choose a dataset, for instance datasets=default_dataset")
@@ -96,6 +104,8 @@ def read_images(execution: Execution) -> tuple[list[str], np.ndarray, list[str]]
 
 def starting_model(execution: Execution) -> MLPClassifier | None:
     """The model of an earlier run, if its model.joblib is among the input assets."""
+    import joblib
+
     for path in execution.asset_paths.get("Execution_Asset", []):
         if Path(path).suffix == ".joblib":
             print(f"going on from {path}")
@@ -105,6 +115,10 @@ def starting_model(execution: Execution) -> MLPClassifier | None:
 
 def draw_confusion(true: Sequence[str], predicted: Sequence[str], path: Path) -> None:
     """Which digits are taken for which others."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
     names = sorted(set(true))
     figure = Figure(figsize=(6, 6), layout="constrained")
     FigureCanvasAgg(figure)
