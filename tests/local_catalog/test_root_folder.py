@@ -167,6 +167,36 @@ def test_a_small_disk_that_fills_up(small_disk):
         assert check(root).findings == []
 
 
+def test_rows_on_a_small_disk_that_fills_up(small_disk):
+    """Rows that do not fit are refused together, those that are there can be read, and nothing is broken."""
+    disk = small_disk(3 * 1024 * 1024)
+    system = [{"name": n, "type": {"typename": f"ermrest_{n.lower()}"}} for n in ("RID", "RCT", "RMT", "RCB", "RMB")]
+    columns = [*system, {"name": "a", "type": {"typename": "text"}}]
+    table = {
+        "schema_name": "S",
+        "table_name": "T",
+        "column_definitions": columns,
+        "keys": [{"unique_columns": ["RID"]}],
+    }
+    with LocalServer(disk / "root") as server, requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {server.token}"
+        catalog = f"{server.url}/ermrest/catalog/{session.post(server.url + '/ermrest/catalog').json()['id']}"
+        session.post(f"{catalog}/schema", json=[{"schema_name": "S"}, table]).raise_for_status()
+        statuses = [session.post(f"{catalog}/entity/S:T", json=[{"a": "x" * 500}] * 100).status_code for _ in range(60)]
+        others = [
+            session.put(f"{catalog}/annotation/x", json="y" * 10_000).status_code,
+            session.post(f"{catalog}/schema/X").status_code,
+            session.delete(f"{catalog}/entity/S:T").status_code,
+        ]
+        counted = session.get(f"{catalog}/aggregate/S:T/n:=cnt(*)").json()
+
+    assert set(statuses) == {200, 507}
+    assert others == [507] * 3
+    assert counted == [{"n": 100 * statuses.count(200)}]
+    with Root(disk / "root") as root:
+        assert check(root).findings == []
+
+
 def test_a_read_only_root_is_read_and_refuses_writes(tmp_path, read_only):
     """Reading works from a folder that cannot be written; a write is refused in clear words."""
     path = tmp_path / "root"
