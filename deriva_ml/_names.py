@@ -37,7 +37,7 @@ _DATASETS = {
     "VersionPart": "datasets.versions",
 }
 _FEATURES = {"Feature": "datasets.features", "FeatureRecord": "datasets.feature_records"}
-_BAGS = {"Dataset": "datasets.dataset", "DatasetBag": "datasets.bag"}
+_BAGS = {"BagInfo": "datasets.estimates", "Dataset": "datasets.dataset", "DatasetBag": "datasets.bag"}
 _EXECUTIONS = {
     "Execution": "executions.execution",
     "ExecutionConfiguration": "executions.configuration",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.datasets.estimates import BagInfo
     from deriva_ml_core.executions.record import ExecutionRecord
 
 
@@ -94,6 +95,18 @@ class DataMethods(HasSession):
         from deriva_ml_core.datasets.specs import as_dataset_spec
 
         return fetch_bag(self.session, as_dataset_spec(dataset), self.cache_dir)
+
+    def bag_info(self, dataset: Any) -> BagInfo:
+        """
+        What the bag of a dataset (spec, "RID" or "RID@version") brings: rows, files, bytes, and what is cached.
+
+        Raises:
+            DerivaMLDatasetNotFound: no such dataset or version.
+        """
+        from deriva_ml_core.datasets.estimates import bag_info
+        from deriva_ml_core.datasets.specs import as_dataset_spec
+
+        return bag_info(self.session, as_dataset_spec(dataset), self.cache_dir)
 
     # --- assets -------------------------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -54,11 +54,13 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class CachedBag:
-    """A bag in the cache: where, its payload, and which of it is not there."""
+    """A bag in the cache: where, which files are not there, all files that it fetches, and rows by "schema/Table"."""
 
     path: Path
     checksum: str
     missing: tuple[PayloadFile, ...]
+    files: tuple[PayloadFile, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def fetch_bag(
@@ -87,6 +89,11 @@ def fetch_bag(
     return _Fetch(session, spec, version, cache_dir, progress).run()
 
 
+def find_bag(session: CatalogSession, spec: DatasetSpec, cache_dir: Path, entry: DatasetHistory) -> CachedBag | None:
+    """The bag of a dataset at a version as the cache has it, verified; None where it has none. No request."""
+    return _Fetch(session, spec, entry, cache_dir, None).find()
+
+
 class _Fetch:
     def __init__(
         self,
@@ -101,10 +108,10 @@ class _Fetch:
         self._key = bag_key(session, spec, entry)
 
     def run(self) -> DatasetBag:
-        found = self._find()
+        found = self.find()
         if found is None or (self._spec.materialize and found.missing):
             with folder_errors(self._bags), file_lock(self._cache_dir / "locks" / f"bag-{self._key}.lock"):
-                found = self._find() or self._make()
+                found = self.find() or self._make()
                 if self._spec.materialize and found.missing:
                     self._materialize(found)
         with suppress(OSError):  # when it was last used, for who makes room; another user's bag keeps its own time
@@ -117,10 +124,11 @@ class _Fetch:
     def _index_file(self) -> Path:
         return self._bags / "index" / f"{self._key}.json"
 
-    def _find(self) -> CachedBag | None:
+    def find(self) -> CachedBag | None:
         """The bag of this key, verified; None where it has to be made."""
         try:
-            checksum = str(json.loads(self._index_file.read_text())["checksum"])
+            index = json.loads(self._index_file.read_text())
+            checksum = str(index["checksum"])
             path = self._bags / checksum / f"Dataset_{self._entry.dataset_rid}"
             payload = read_payload(path, checksum)
         except (OSError, ValueError, KeyError, ChecksumMismatch):  # never made, or damaged: make it
@@ -129,7 +137,8 @@ class _Fetch:
         if any(file.url is None for file in missing):
             log.warning("the bag %s is damaged: it is made again", path)
             return None
-        return CachedBag(path, checksum, tuple(missing))
+        remote = tuple(file for file in payload if file.url is not None)
+        return CachedBag(path, checksum, tuple(missing), remote, index.get("rows", {}))
 
     def _is_right(self, folder: Path, file: PayloadFile) -> bool:
         """Whether a file is there and what it should be; a wrong one is removed."""
@@ -163,7 +172,7 @@ class _Fetch:
             if file.url is None:
                 mark_verified(folder / file.path)
         final = self._install(folder, checksum)
-        self._write_index(checksum)
+        self._write_index(checksum, payload.rows)
         log.info("dataset %s: %d rows, %d files", self._spec, sum(payload.rows.values()), len(payload.remote))
         remote = tuple(file for file in payload.remote if not self._is_right(final, file))
         return CachedBag(final, checksum, remote)
@@ -190,7 +199,7 @@ class _Fetch:
         folder.rename(final)
         return final
 
-    def _write_index(self, checksum: str) -> None:
+    def _write_index(self, checksum: str, rows: Mapping[str, int]) -> None:
         document: dict[str, Any] = {
             "checksum": checksum,
             "hostname": self._session.hostname,
@@ -199,6 +208,7 @@ class _Fetch:
             "version": str(self._entry.dataset_version),
             "snapshot": self._entry.snapshot,
             "exclude_tables": sorted(self._spec.exclude_tables or ()),
+            "rows": dict(sorted(rows.items())),
         }
         self._index_file.parent.mkdir(parents=True, exist_ok=True)
         beside = self._index_file.with_suffix(f".{os.getpid()}.new")

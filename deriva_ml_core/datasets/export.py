@@ -83,19 +83,30 @@ def export_payload(
     return _Export(session, dataset_rid, folder, frozenset(exclude_tables), workers).run()
 
 
+def reach_of(
+    session: CatalogSession, dataset_rid: str, *, exclude_tables: Collection[str] = (), workers: int = 8
+) -> tuple[list[str], Reach]:
+    """RIDs of a dataset and of those nested in it, and what is exported with them."""
+    export = _Export(session, dataset_rid, Path(), frozenset(exclude_tables), workers)
+    return export.datasets, export.reach()
+
+
 class _Export:
     def __init__(
         self, session: CatalogSession, dataset_rid: str, folder: Path, excluded: frozenset[str], workers: int
     ) -> None:
         self._session, self._model, self._folder, self._workers = session, session.model, folder, workers
-        self._datasets = list(nested_datasets(session, [dataset_rid]))
+        self.datasets = list(nested_datasets(session, [dataset_rid]))
         self._excluded = _excluded(self._model, excluded)
         self._payload = Payload()
         self._lock = threading.Lock()
         self._referred: dict[TableId, dict[str, set[str]]] = {}
 
+    def reach(self) -> Reach:
+        return find_reach(self._model, self._members(), self._excluded)
+
     def run(self) -> Payload:
-        reach = find_reach(self._model, self._members(), self._excluded)
+        reach = self.reach()
         self._in_parallel(
             reach.paths, lambda identity: self._write(identity, self._path_sources(reach, identity), reach)
         )
@@ -119,7 +130,7 @@ class _Export:
         def look(identity: TableId) -> None:
             element = element_types(self._model)[identity]
             path = member_link_path(self._model, element)
-            for some in _some(self._datasets):
+            for some in _some(self.datasets):
                 if self._session.get_json(path.url(some), limit=1):
                     found.add(identity)
 
@@ -132,7 +143,7 @@ class _Export:
         return [
             rows.stream(self._session, path.url(some) + "@sort(RID)")
             for path in reach.paths[identity]
-            for some in _some(self._datasets)
+            for some in _some(self.datasets)
         ]
 
     def _write_vocabulary(self, identity: TableId) -> None:
@@ -152,7 +163,7 @@ class _Export:
     def _noting_files(self, table: Table, found: Iterable[Row]) -> Iterator[Row]:
         files: list[PayloadFile] = []
         for row in found:
-            file = _remote_file(self._session, table, row)
+            file = remote_file(self._session, table, row)
             if isinstance(file, str):
                 self._payload.warnings.append(file)
             elif file is not None:
@@ -234,7 +245,7 @@ def _excluded(model: CatalogModel, names: Iterable[str]) -> frozenset[TableId]:
     return frozenset(found)
 
 
-def _remote_file(session: CatalogSession, table: Table, row: Row) -> PayloadFile | str | None:
+def remote_file(session: CatalogSession, table: Table, row: Row) -> PayloadFile | str | None:
     """The file of an asset row; None where it is kept elsewhere (File), a warning where the row can't be trusted."""
     asset = CatalogAsset(row["RID"], table.schema, table.name, row)
     url = str(row.get("URL") or "")
