@@ -20,7 +20,10 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 _RUNNER = "deriva_ml_core.runner"
 # Frames of these stand above the user's own code in a traceback and say nothing about it.
-_MACHINERY = ("hydra", "hydra_zen", "omegaconf", "deriva_ml_core", "deriva_ml", "deriva_ml_hydra_plugins")
+_MACHINERY = frozenset(
+    {"hydra", "hydra_zen", "omegaconf", "pydantic", "urllib3", "deriva_ml_core", "deriva_ml", "deriva_ml_hydra_plugins"}
+    | sys.stdlib_module_names
+)
 
 
 class ArgumentParser(argparse.ArgumentParser):

@@ -9,7 +9,8 @@ and callbacks (order of hooks, output folders, saved configuration, job runtime)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -121,7 +122,7 @@ class Application:
         callbacks = Callbacks(composed)
         callbacks.on_run_start(config=composed, config_name=self.config_name)
         folder = self._output_folder(composed)
-        with hydra_errors(self.config_name):
+        with hydra_errors(self.config_name), _taken_back_if_unusable(folder):
             result = run_job(
                 hydra_context=HydraContext(config_loader=self.hydra.config_loader, callbacks=callbacks),
                 task_function=task,
@@ -206,6 +207,17 @@ class Application:
         """Install, remove or answer shell completion: overrides are install=SHELL, uninstall=SHELL or query=SHELL."""
         with hydra_errors(self.config_name, self._near(overrides)):
             self.hydra.shell_completion(self.config_name, list(overrides))
+
+
+@contextmanager
+def _taken_back_if_unusable(folder: OutputFolder) -> Iterator[None]:
+    """What is raised inside is Hydra's: a job's own error comes back in its result. A full disk gives no path."""
+    try:
+        yield
+    except OSError as err:
+        err.filename = err.filename or str(folder.path)
+        folder.take_back()
+        raise
 
 
 def search_path_of(config_path: str | None) -> str | None:
