@@ -126,6 +126,8 @@ def test_hidden_elements_are_left_out(server):
         "aggregate/S:T/all:=array(*)",
         "aggregate/X:=S:T/all:=array_d(X:*)",
         "attributegroup/S:T/a;all:=array(*)",
+        "entity/S:T/*::ciregexp::1",
+        "entity/S:T/!*::ciregexp::x/a=1",
     ],
 )
 def test_a_hidden_column_is_in_no_row(server, path):
@@ -141,7 +143,7 @@ def test_a_hidden_column_is_in_no_row(server, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["attribute/S:T/b", "entity/S:T/b=x", "entity/S:T/*::ciregexp::x", "aggregate/S:T/n:=max(b)"]
+    "path", ["attribute/S:T/b", "entity/S:T/b=x", "entity/S:T/b::ciregexp::x", "aggregate/S:T/n:=max(b)"]
 )
 def test_a_hidden_column_may_not_be_asked_for(server, path):
     """Nor may a client use a column that it may not select: filters and aggregates would tell."""

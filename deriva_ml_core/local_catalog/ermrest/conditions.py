@@ -82,7 +82,9 @@ def _columns(path: Path, reference: Reference, context: Instance) -> list[BoundC
     instance = resolve_instance(path, reference.parts, context, Conflict)
     if named := instance.table.find("*"):
         return [path.column(instance, named)]
-    return [path.column(instance, column) for column in instance.table.columns]
+    # Who may select none of them is told so by the check of the columns that are read.
+    columns = path.visible(instance.table) or instance.table.columns
+    return [path.column(instance, column) for column in columns]
 
 
 def _tests(column: BoundColumn, comparison: Comparison) -> Fragment:

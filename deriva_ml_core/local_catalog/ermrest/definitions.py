@@ -46,7 +46,7 @@ def read_name(document: Mapping[str, Any], field: str, default: str | None = Non
 def check_name(name: Any, field: str) -> str:
     """The name itself, or BadRequest."""
     if not isinstance(name, str) or not name:
-        raise BadRequest(f"The field {field} must be a text that is not empty, not {_kind(name)}.")
+        raise BadRequest(f"The field {field} must be a text, not {'empty' if name == '' else _kind(name)}.")
     if "\0" in name or not _encodable(name):
         raise BadRequest(f"The {field} {name!r} has characters that cannot be stored.")
     if len(name.encode()) > MAX_NAME_BYTES:

@@ -6,7 +6,7 @@ Source: ERMrest API documentation, "Data Paths" (docs/api-doc/data/naming.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -95,6 +95,8 @@ class Path:
     aliases: dict[str, Instance] = field(default_factory=dict)
     read: dict[int, dict[int, Column]] = field(default_factory=dict)
     """The columns that the URL names, by the oids of their tables and their own: it needs the right to each."""
+    visible: Callable[[Table], Sequence[Column]] = lambda table: table.columns
+    """The columns of a table that `*` stands for."""
 
     @property
     def context(self) -> Instance:

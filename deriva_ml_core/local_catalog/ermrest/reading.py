@@ -50,6 +50,7 @@ def get(  # noqa: PLR0917 - the parts of a request, in the order of a request li
     """
     name, parameters = parse_name(api, raw_path), parse_query(raw_query)
     path = bind_path(view.model, name.elements)
+    path.visible = visible_to(view.model, client)
     outputs, groups = _outputs(view, client, api, path, name)
     rows = rows_sql(view, path, outputs, groups, distinct=groups is None)
     limit = parse_limit(parameters)
@@ -64,7 +65,7 @@ def get(  # noqa: PLR0917 - the parts of a request, in the order of a request li
 
 def _outputs(view: View, client: Client, api: Api, path: Path, name: DataName) -> tuple[list[Output], int | None]:
     """The outputs, and by how many of them to group (None: not at all)."""
-    visible, rights = visible_to(view.model, client), _rights(view.model, client)
+    visible, rights = path.visible, _rights(view.model, client)
     items = name.items or ()
     if api == "entity":
         return entity_outputs(path, visible), None
