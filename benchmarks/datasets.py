@@ -1,0 +1,205 @@
+"""
+Datasets: 5,000 images cold and warm, beside bdbag's own materialize; requests for members and values; a large join.
+
+    python benchmarks/datasets.py [--images 5000] [--rows 1000000]
+
+Everything runs against one embedded server in this process, so a ratio compares clients. bdbag materializes the very
+bag that deriva-ml has exported without files. What downloads and what joins are processes of their own, whose times
+have neither the start of Python nor the server's memory in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from _harness import Figure, report
+
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.datasets.dataset import Dataset, add_element_type, create_dataset
+from deriva_ml_core.datasets.feature_values import add_features
+from deriva_ml_core.datasets.features import create_feature
+from deriva_ml_core.local_catalog.app import Application
+from deriva_ml_core.local_catalog.server import LocalServer
+from deriva_ml_core.schema import patterns
+from deriva_ml_core.schema.elements import ColumnDef, TableDef
+from deriva_ml_core.schema.install import install_schema
+from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema, create_tables
+
+DOWNLOAD = """
+import json, sys, time, resource
+from pathlib import Path
+from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.datasets.cache import fetch_bag
+from deriva_ml_core.datasets.specs import DatasetSpec
+where, rid, cache, materialize, tables = json.loads(sys.argv[1])
+with CatalogSession.connect("local", **where) as session:
+    start = time.perf_counter()
+    bag = fetch_bag(session, DatasetSpec(rid=rid, materialize=materialize), Path(cache))
+    fetched = time.perf_counter() - start
+    start = time.perf_counter()
+    if tables:
+        next(bag.denormalize_as_dict(tables))
+    first = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"fetched_s": fetched, "first_row_s": first, "peak_mib": peak, "path": str(bag.path)}))
+"""
+
+MATERIALIZE = """
+import sys, time
+from bdbag import bdbag_api
+start = time.perf_counter()
+if not bdbag_api.resolve_fetch(sys.argv[1], force=True, keychain_file=sys.argv[2]):
+    sys.exit("bdbag could not fetch")
+bdbag_api.validate_bag(sys.argv[1])
+print(time.perf_counter() - start)
+"""
+
+
+class Bench:
+    """A server, a catalog in it, and the requests that arrive."""
+
+    def __init__(self, folder: Path, server: LocalServer) -> None:
+        self.folder, self.server, self.asked = folder, server, list[str]()
+        answer = Application.__call__
+
+        def counting(application, environ, start_response):
+            self.asked.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+            return answer(application, environ, start_response)
+
+        Application.__call__ = counting  # where requests arrive, so that no client can hide one
+        self.where = {"base_url": server.url, "credential": server.credential, "catalog_id": self._new_catalog()}
+        self.session = CatalogSession.connect("local", **self.where)
+        install_schema(self.session)
+        create_domain_schema(self.session, "demo")
+        row = rows.insert_one(self.session, "deriva-ml:Execution", Description="load", Status="Running")
+        self.execution = row["RID"]
+
+    def _new_catalog(self) -> str:
+        from deriva_ml_core.catalog.http import HttpClient
+
+        client = HttpClient(self.server.url, credential=self.server.credential)
+        headers = {"Content-Type": "application/json"}
+        answer = client.request("POST", "/ermrest/catalog", body=b"{}", headers=headers)
+        client.close()
+        return str(json.loads(answer.data)["id"])
+
+    def download(self, dataset: Dataset, cache: str, *, materialize: bool = True, tables: tuple[str, ...] = ()) -> dict:
+        """Facts of one download in a process of its own; `requests`: what it asked after it had connected."""
+        arguments = json.dumps([self.where, dataset.dataset_rid, str(self.folder / cache), materialize, tables])
+        self.asked.clear()
+        done = subprocess.run([sys.executable, "-c", DOWNLOAD, arguments], check=True, capture_output=True, text=True)
+        return {**json.loads(done.stdout), "requests": len(self.asked), "asked": list(self.asked)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--images", type=int, default=5_000)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the large join, over three tables")
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="datasets-benchmark-", dir=os.environ.get("TMPDIR")))
+    try:
+        with LocalServer(folder / "server") as server:
+            bench = Bench(folder, server)
+            figures = [*images(bench, args.images), *many(bench), *large(bench, args.rows)]
+            return report("Datasets", {}, figures)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def images(bench: Bench, count: int) -> Iterator[Figure]:
+    """Cold, warm, and the same bag by bdbag."""
+    session = bench.session
+    create_asset_table(session, "demo", "Image", columns=[ColumnDef("Label")])
+    add_element_type(session, "Image")
+    staging = Staging(bench.folder / "load", session)
+    for number in range(count):
+        path = staging.register("Image", f"{number}.png", Label=str(number % 10))
+        path.write_bytes(os.urandom(8_192))
+    found = [path.asset_rid for path in upload_staged(session, staging, bench.execution).assets["demo/Image"]]
+    dataset = create_dataset(session)
+    dataset.add_dataset_members({"Image": found})
+    cold = bench.download(dataset, "cache")
+    warm = bench.download(dataset, "cache")
+    bare = bench.download(dataset, "bare", materialize=False)
+    theirs = _materialize(bench, Path(bare["path"]))
+    yield Figure(f"{count} images, cold", cold["fetched_s"], 2.0, "s")
+    yield Figure("its tables alone", bare["fetched_s"], 2.0, "s")
+    yield Figure("bdbag materialize and validate / cold", theirs / cold["fetched_s"], 5, at_least=True)
+    yield Figure("warm", warm["fetched_s"], 0.3, "s")
+    yield Figure("warm, requests", warm["requests"], 5, "")
+    yield Figure("warm, object requests", sum("/hatrac" in one for one in warm["asked"]), 0, "")
+
+
+def _materialize(bench: Bench, bag: Path) -> float:
+    keychain = bench.folder / "keychain.json"
+    auth = {"uri": bench.server.url, "auth_type": "cookie", "auth_params": {"cookies": [_cookie(bench)]}}
+    keychain.write_text(json.dumps([auth]))
+    copy = bench.folder / "theirs"
+    shutil.copytree(bag, copy)
+    command = [sys.executable, "-c", MATERIALIZE, str(copy), str(keychain)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"bdbag: {(done.stderr or done.stdout)[-2000:]}")
+    return float(done.stdout.splitlines()[-1])
+
+
+def _cookie(bench: Bench) -> str:
+    credential = bench.server.credential
+    return str(credential.get("cookie") or f"webauthn={credential.get('bearer-token')}")
+
+
+def many(bench: Bench, count: int = 10_000) -> Iterator[Figure]:
+    """Requests for members and values."""
+    session = bench.session
+    create_tables(session, "demo", [TableDef("Cell", (ColumnDef("Name"),))])
+    add_element_type(session, "Cell")
+    record = create_feature(session, "Cell", "Size", metadata=[ColumnDef("Pixels", "int4")]).feature_record_class()
+    cells = [row["RID"] for row in rows.insert(session, "Cell", ({"Name": str(n)} for n in range(count)))]
+    dataset = create_dataset(session)
+    bench.asked.clear()
+    dataset.add_dataset_members({"Cell": cells})
+    yield Figure(f"{count} members, requests", len(bench.asked), 20, "")
+    bench.asked.clear()
+    add_features(session, [record(Cell=rid, Pixels=4) for rid in cells], bench.execution)
+    yield Figure(f"{count} values of a feature, requests", len(bench.asked), 20, "")
+
+
+def large(bench: Bench, count: int) -> Iterator[Figure]:
+    """Rows over three tables: one study, a hundredth as many visits as points."""
+    session = bench.session
+    visit = TableDef(
+        "Visit", (ColumnDef("Study"),), foreign_keys=(patterns.foreign_key("Visit", "Study", "demo", "Study"),)
+    )
+    point = TableDef(
+        "Point",
+        (ColumnDef("Visit"), ColumnDef("Value", "float8")),
+        foreign_keys=(patterns.foreign_key("Point", "Visit", "demo", "Visit"),),
+    )
+    create_tables(session, "demo", [TableDef("Study", (ColumnDef("Name"),)), visit, point])
+    add_element_type(session, "Study")
+    study = rows.insert_one(session, "Study", Name="all")["RID"]
+    visits = [row["RID"] for row in rows.insert(session, "Visit", ({"Study": study} for _ in range(count // 100)))]
+    for start in range(0, count, 50_000):
+        block = range(start, min(start + 50_000, count))
+        rows.insert(session, "Point", ({"Visit": visits[n % len(visits)], "Value": n / 7} for n in block))
+    dataset = create_dataset(session)
+    dataset.add_dataset_members({"Study": [study]})
+    done = bench.download(dataset, "large", tables=("Study", "Visit", "Point"))
+    yield Figure(f"{count} rows exported", done["fetched_s"], count * 1e-4, "s")
+    yield Figure("first row of the join", done["first_row_s"], 60, "s")
+    yield Figure("peak memory", done["peak_mib"] * 1.048576, 500, "MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
