@@ -201,6 +201,17 @@ def test_deletes_follow_joins(rows, table):
     assert {k: row["n"] for k, row in content(rows, table).items()} == {1: 1, 2: None}
 
 
+@pytest.mark.parametrize("path", ["entity/{}?limit=1", "entity/{}@sort(k)?limit=1", "attribute/{}/n?limit=1"])
+def test_a_deletion_is_not_limited(rows, table, path):
+    """Who asks for one row to be deleted does not lose them all: the request is refused."""
+    rows.write("POST", f"entity/{table}", [{"k": 1, "n": 1}, {"k": 2, "n": 2}])
+
+    answer = rows.delete(path.format(table))
+
+    assert answer.status_code == 400
+    assert {k: row["n"] for k, row in content(rows, table).items()} == {1: 1, 2: 2}
+
+
 @pytest.mark.parametrize("name", ["'; DROP TABLE state; --", 'a"b', "x=?1"])
 def test_hostile_parameters_are_names(rows, table, name):
     """SQL in the query string of a write names a column that is not there."""

@@ -11,12 +11,13 @@ from deriva_ml_core.local_catalog.ermrest.accesscontrol import require
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
 from deriva_ml_core.local_catalog.ermrest.constraints import constraint_refusals
 from deriva_ml_core.local_catalog.ermrest.model import Column
+from deriva_ml_core.local_catalog.ermrest.paging import parse_limit
 from deriva_ml_core.local_catalog.ermrest.paths import Path, bind_path, resolve
 from deriva_ml_core.local_catalog.ermrest.queries import limits_are_refusals
 from deriva_ml_core.local_catalog.ermrest.sql import rowids_sql
 from deriva_ml_core.local_catalog.ermrest.storage import Transaction
 from deriva_ml_core.local_catalog.ermrest.syntax import DataName, Reference
-from deriva_ml_core.local_catalog.ermrest.urlgrammar import parse_name
+from deriva_ml_core.local_catalog.ermrest.urlgrammar import parse_name, parse_query
 from deriva_ml_core.local_catalog.ermrest.written import Input
 from deriva_ml_core.local_catalog.errors import BadRequest, Forbidden, NotFound
 
@@ -28,7 +29,9 @@ def delete_rows(txn: Transaction, client: Client, request: Input) -> Answer:
     Raises:
         NotFound: there are none. Conflict: others refer to them.
     """
-    path = bind_path(txn.model, parse_name("entity", request.path).elements)
+    name = parse_name("entity", request.path)
+    _refuse_pages(name, request)
+    path = bind_path(txn.model, name.elements)
     table = path.context.table
     chosen = rowids_sql(txn, path)
     _require_reads(txn, client, path)
@@ -46,6 +49,7 @@ def clear_columns(txn: Transaction, client: Client, request: Input) -> Answer:
         NotFound: there are none. Forbidden: a system column. Conflict: a column that must not be null.
     """
     name = parse_name("attribute", request.path)
+    _refuse_pages(name, request)
     path = bind_path(txn.model, name.elements)
     columns = _columns(path, name)
     table = path.context.table
@@ -60,6 +64,12 @@ def clear_columns(txn: Transaction, client: Client, request: Input) -> Answer:
     with limits_are_refusals(), constraint_refusals(txn.model, table):
         txn.db.execute(sql, (txn.now, txn.client, *chosen.parameters))
     return _done(txn)
+
+
+def _refuse_pages(name: DataName, request: Input) -> None:
+    """Whoever limits a deletion must not lose more: sort, page and limit are for reading only."""
+    if name.sort or name.after or name.before or parse_limit(parse_query(request.query)) is not None:
+        raise BadRequest("A deletion has no order and no limit: it takes every row that the path names.")
 
 
 def _columns(path: Path, name: DataName) -> list[Column]:
