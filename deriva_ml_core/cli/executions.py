@@ -109,7 +109,7 @@ def _print_table(found: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("RID", "Status", "Created", "Time", "Workflow"):
         table.add_column(name, no_wrap=True)
-    table.add_column("Description", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("Description", ratio=1)  # may wrap, so that it alone gives way; its texts do not
     for one in found:
         table.add_row(
             one["rid"],
@@ -117,9 +117,14 @@ def _print_table(found: Sequence[dict[str, Any]]) -> None:
             _when(one["created"]),
             duration_words(one["durations"].get("execution")),
             Text(one["workflow"] or ""),
-            Text(one["description"] if one["status"] != "Failed" else one["status_detail"] or one["description"]),
+            Text(_last_word(one), no_wrap=True, overflow="ellipsis"),
         )
     _console().print(table)
+
+
+def _last_word(one: dict[str, Any]) -> str:
+    """Why it failed; else what it was for."""
+    return str((one["status"] == "Failed" and one["status_detail"]) or one["description"])
 
 
 # --- show ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """deriva-ml-executions: what ran, how it ended, and finishing what waits."""
 
 import json
+from datetime import datetime
 
 import pytest
 
@@ -32,6 +33,20 @@ def test_the_newest_come_first_with_status_and_reason(new_ml, workflow, done, pl
     assert "no convergence" in lines[1]
     assert "Nightly" in lines[2]
     assert max(map(len, lines)) <= 120
+
+
+def test_a_long_reason_gives_way_to_the_rest(new_ml, workflow, place, capsys, monkeypatch):
+    """However narrow the terminal and long the text: RID, status, date are whole, one line for each execution."""
+    monkeypatch.setenv("COLUMNS", "90")
+    failed = new_ml.create_execution(workflow=workflow, description="broken")
+    failed.update_status("Failed", error=f"OSError: can't write in {'/a/long/path' * 20}")
+
+    assert main(["list", *place]) == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == [failed.execution_rid, "Failed"]
+    assert f"  {datetime.now().astimezone():%Y-}" in line
+    assert "  Digits  " in line
+    assert line.rstrip().endswith("…")
 
 
 def test_list_filters_and_counts(new_ml, done, place, capsys):
