@@ -105,6 +105,11 @@ def _rows(
     table = asset_table_of(bag, asset_table)
     values = group_values(bag, table, grouping)
     for row in bag.reached_rows(table, recurse=True):
+        if not Path(str(row["Filename"])).is_file():
+            raise DerivaMLException(
+                f"dataset {bag.dataset_rid}: the file of {table} {row['RID']} is not in this bag: "
+                "download it with materialize=True"
+            )
         yield row["RID"], Path(str(row["Filename"])), values(row)[0] if label is not None else None
 
 

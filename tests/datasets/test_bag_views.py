@@ -247,6 +247,8 @@ def test_wrong_requests_make_nothing(bag, clinic, tmp_path):
     bare = fetch_bag(session, DatasetSpec(rid=whole.dataset_rid, materialize=False), tmp_path / "other")
     with pytest.raises(DerivaMLException, match="materialize=True"):
         bare.restructure_assets(tmp_path / "out")
+    with pytest.raises(DerivaMLException, match="materialize=True"):
+        bare.as_samples()
     assert not (tmp_path / "out").exists()
 
 
