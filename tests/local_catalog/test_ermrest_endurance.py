@@ -160,7 +160,10 @@ def test_endurance_of_kill_9(catalog, tmp_path):
         ]
         for thread in threads:
             thread.start()
-        time.sleep(random.uniform(0.02, 0.5))  # the moment of death is random
+        until = time.monotonic() + 60
+        while not any(who.startswith(f"r{turn}w") for who, _ in list(acknowledged)) and time.monotonic() < until:
+            time.sleep(0.005)  # until it writes, on however busy a machine
+        time.sleep(random.uniform(0, 0.5))  # the moment of death is random
         process.kill()
         process.communicate(timeout=30)
         for thread in threads:
@@ -171,7 +174,7 @@ def test_endurance_of_kill_9(catalog, tmp_path):
         found = _groups(session, f"{server.url}/ermrest/catalog/{catalog}")
     assert {journal: found.get(journal, 0) for journal in acknowledged} == acknowledged
     assert set(found.values()) <= {3}
-    assert len(acknowledged) > KILLS
+    assert len(acknowledged) >= KILLS
     with Root(root) as opened:
         assert check(opened).findings == []
 

@@ -73,7 +73,10 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
         ]
         for thread in threads:
             thread.start()
-        time.sleep(random.uniform(0.05, 0.6))  # the moment of death is random
+        until = time.monotonic() + 60
+        while not any(f"/r{round_number}w" in path for path in list(stored)) and time.monotonic() < until:
+            time.sleep(0.005)  # until it writes, on however busy a machine
+        time.sleep(random.uniform(0, 0.5))  # the moment of death is random
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         for thread in threads:
