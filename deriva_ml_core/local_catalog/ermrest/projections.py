@@ -80,7 +80,8 @@ def aggregate_outputs(path: Path, items: Sequence[Item], rights: Any, visible: V
     outputs = []
     for item in items:
         if not isinstance(item.source, Call) or item.source.function == "bin":
-            raise BadRequest(f"'{item.source}' is no aggregate; write name:=function(column).")
+            what = f"{item.source.function}(...)" if isinstance(item.source, Call) else item.source
+            raise BadRequest(f"'{what}' is no aggregate; write name:=function(column).")
         outputs.append(_aggregate(path, item, item.source, rights, visible))
     return distinct(outputs)
 
