@@ -59,6 +59,7 @@ def write_metadata_files(
     *,
     hydra_output_dir: Path | str | None = None,
     code_reference: CodeReference | None = None,
+    project: CodeReference | None = None,
     env: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> list[MetadataFile]:
@@ -70,6 +71,7 @@ def write_metadata_files(
         configuration: a JSON-like document, or a pydantic model.
         hydra_output_dir: Hydra's output folder of this job (`hydra.runtime.output_dir`), or None outside Hydra.
         code_reference: what `find_code_reference` said.
+        project: what `project_around` said, where the caller has asked already.
         env: environment variables; the process's own where None.
         now: the time that file names bear; the present where None.
 
@@ -87,13 +89,15 @@ def write_metadata_files(
     for kind, path in _hydra_files(hydra_output_dir):
         name = f"hydra-{time:%Y-%m-%d_%H-%M-%S}-{kind}.yaml"
         texts.add_yaml(name, path, "Hydra_Config", _HYDRA_DESCRIPTIONS[kind])
-    project = _project_around(code, variables)
-    facts = snapshot(variables) | {"code": _code_document(code), "project": _code_document(project)}
+    project = project_around(code, variables) if project is None else project
+    facts = snapshot(variables) | {"code": _code_document(code)}
+    if project != CodeReference():
+        facts["project"] = _code_document(project)
     name = f"environment_snapshot_{time:%Y%m%d_%H%M%S}.txt"
     texts.add_json(name, facts, "Runtime_Env", "Packages, Python, machine and code of this execution.")
     _add_diff(texts, "uncommitted_changes.diff", code, variables)
     _add_diff(texts, "uncommitted_changes_of_project.diff", project, variables)
-    _add_lock(texts, code)
+    _add_lock(texts, [code.git_root, project.git_root])
     folder.mkdir(parents=True, exist_ok=True)
     return texts.write(folder)
 
@@ -228,7 +232,7 @@ def _redact_section(section: str, redactor: Redactor) -> tuple[str, bool]:
     return head + "\n".join(marked), touched
 
 
-def _project_around(code: CodeReference, env: Mapping[str, str]) -> CodeReference:
+def project_around(code: CodeReference, env: Mapping[str, str]) -> CodeReference:
     """The repository that we run in, where the model's code lies in another one: a submodule, an installed library.
 
     The configuration is code too. Empty where both are the same, which needs no question to git.
@@ -246,13 +250,18 @@ def _add_diff(texts: _Texts, filename: str, code: CodeReference, env: Mapping[st
         texts.add_diff(filename, diff, code, "Execution_Config", "Changes of the code since its commit.")
 
 
-def _add_lock(texts: _Texts, code: CodeReference) -> None:
-    path = (code.git_root or Path.cwd()) / "uv.lock"
-    try:
-        lock = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+def _add_lock(texts: _Texts, roots: Iterable[Path | None]) -> None:
+    """The uv.lock of the project that we run in, which may lie below its repository's top; else that of the code."""
+    here = Path.cwd()
+    known = [root for root in roots if root is not None]
+    inside = [folder for folder in (here, *here.parents) if any(folder.is_relative_to(root) for root in known)]
+    for folder in (*(inside or [here]), *known):
+        try:
+            lock = (folder / "uv.lock").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        texts.add_lock("uv.lock", lock, "Execution_Config", "Exact versions of the project's dependencies.")
         return
-    texts.add_lock("uv.lock", lock, "Execution_Config", "Exact versions of the project's dependencies.")
 
 
 def _hydra_files(output_dir: Path | str | None) -> list[tuple[str, Path]]:

@@ -43,7 +43,7 @@ from deriva_ml_core.executions.journal import (
     now,
     write_beside,
 )
-from deriva_ml_core.executions.metadata import MetadataFile, write_metadata_files
+from deriva_ml_core.executions.metadata import MetadataFile, project_around, write_metadata_files
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.reporting import SILENT, Reporter
 from deriva_ml_core.executions.states import Status
@@ -268,12 +268,16 @@ def _open_dry(ml: Connection, configuration: ExecutionConfiguration) -> Opened:
 
 def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, request: Request) -> None:
     """The files that describe the run, in the catalog before the model starts, so that they survive what it does."""
+    project = project_around(code, os.environ)
+    if project.warning:
+        request.reporter.warn(f"{project.git_root}, whose configuration this is, has {project.warning}")
     try:
         files = write_metadata_files(
             opened.folder / "metadata",
             opened.configuration,
             hydra_output_dir=request.hydra.output_dir if request.hydra else None,
             code_reference=code,
+            project=project,
         )
         if request.sweep is not None:
             files.append(write_sweep(opened.folder / "metadata", request.sweep))

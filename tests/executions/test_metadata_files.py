@@ -175,6 +175,28 @@ def test_the_projects_own_changes_are_recorded_where_the_model_is_elsewhere(
     assert not any(name.endswith(".diff") for name in inside)
 
 
+def test_the_lock_is_that_of_the_project_that_runs(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch):
+    """Packages are those of the project, wherever the model's file lies; a project may be a part of its repository."""
+    part = tmp_path / "outer" / "part"
+    part.mkdir(parents=True)
+    git(tmp_path, "init", "-q", "outer")
+    (part / "uv.lock").write_text("version = 1\n# the part\n")
+    (part.parent / "uv.lock").write_text("version = 1\n# the whole\n")
+    (project / "uv.lock").write_text("version = 1\n# the library\n")
+    code = find_code_reference(project / "model.py", env={})
+
+    def lock(here: Path) -> str:
+        monkeypatch.chdir(here)
+        files = write(tmp_path / "out", code_reference=code, env={})
+        return next(f.path.read_text() for f in files if f.filename == "uv.lock")
+
+    assert "# the part" in lock(part)
+    (part / "uv.lock").unlink()
+    assert "# the whole" in lock(part)
+    (part.parent / "uv.lock").unlink()
+    assert "# the library" in lock(part)
+
+
 def test_the_snapshot_holds_what_readers_look_for(project: Path, tmp_path: Path):
     """The keys of existing snapshots, and the code reference."""
     code = find_code_reference(project / "model.py", env={})

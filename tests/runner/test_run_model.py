@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import subprocess
 
 import pytest
 
@@ -213,3 +214,15 @@ def test_inputs_arrive_and_are_linked(new_ml, told):
     assert newest.durations["download"] >= 0
     assert {"Input", "Output"} == {row["Asset_Role"] for row in asset.executions()}
     assert [newest.execution_rid] == [r.execution_rid for r in new_ml.list_asset_executions(asset.asset_rid, "Input")]
+
+
+def test_changes_of_the_project_are_told_where_the_model_lies_elsewhere(new_ml, told, tmp_path, monkeypatch):
+    """Configuration is code: who runs a library's model from a changed project reads that, too."""
+    project = tmp_path / "project"
+    subprocess.run(["git", "init", "-q", project], check=True)
+    (project / "configs.py").write_text("rate = 2\n")
+    monkeypatch.chdir(project)
+
+    run(new_ml)
+
+    assert any(f"{project}, whose configuration" in text and "configs.py" in text for text in told.warned), told.warned
