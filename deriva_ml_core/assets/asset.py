@@ -76,7 +76,7 @@ class Asset:
         rows.delete_where(self.session, link.table, filters)
 
     def download(
-        self, dest_dir: Path, execution_rid: str | None = None, cache_dir: Path | None = None
+        self, dest_dir: str | Path, execution_rid: str | None = None, cache_dir: Path | None = None
     ) -> AssetFilePath:
         """
         Its file, in `dest_dir` under its own name, verified.
@@ -86,8 +86,8 @@ class Asset:
             cache_dir: keep its bytes in this cache, or take them from there.
         """
         cached = [self.asset_rid] if cache_dir else []
-        cache = ObjectCache(cache_dir or dest_dir / ".cache")
-        path = download(self.session, [self._found], dest_dir, cache, cached=cached, nested=False)
+        cache = ObjectCache(cache_dir or Path(dest_dir) / ".cache")
+        path = download(self.session, [self._found], Path(dest_dir), cache, cached=cached, nested=False)
         if execution_rid is not None:
             link_inputs(self.session, [self._found], execution_rid)
         return path[self.asset_table][0]

@@ -23,6 +23,8 @@ Overrides: GROUP=OPTION chooses an option, GROUP.KEY=VALUE sets a value, +experi
 +multirun=NAME a named sweep, dry_run=true checks everything and writes nothing.
 --info lists the groups and options that the project has."""
 
+_ALLOW_DIRTY_HELP = "taken from scripts of earlier releases: uncommitted changes are told and recorded, and stop no run"
+
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
@@ -46,7 +48,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--config-dir", "-c", default="src/configs", metavar="DIR", help="folder of the configuration")
     parser.add_argument("--config-name", "-cn", default="deriva_model", metavar="NAME", help="top-level configuration")
     parser.add_argument("--multirun", "-m", action="store_true", help="run a sweep: KEY=A,B,C gives a job for each")
-    parser.add_argument("--allow-dirty", action="store_true", help="don't warn about uncommitted changes")
+    parser.add_argument("--allow-dirty", action="store_true", help=_ALLOW_DIRTY_HELP)
     parser.add_argument("--info", "-i", nargs="?", const=MENU, metavar="TOPIC", help=_info_help())
     parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
     add_common_options(parser)

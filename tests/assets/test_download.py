@@ -167,6 +167,7 @@ def test_assets_are_found(image_session, uploaded, execution_rid, tmp_path):
     assert asset.execution_rid == execution_rid
     assert asset.get_metadata() == {"Label": "1"}
     assert asset.download(tmp_path).read_text() == "one"
+    assert asset.download(str(tmp_path)).read_text() == "one"
     asset.add_asset_type("Model_File")
     asset.remove_asset_type("Image")
 

@@ -2,4 +2,8 @@
 
 from deriva_ml.execution import notebook_config
 
-notebook_config("digits_results", defaults={"datasets": "default_dataset", "assets": "default_asset"})
+notebook_config(
+    "digits_results",
+    defaults={"datasets": "default_dataset", "assets": "default_asset"},
+    description="What the runs on the digits came to.",
+)
