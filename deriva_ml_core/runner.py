@@ -13,7 +13,7 @@ import functools
 import inspect
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.connection import DerivaML
@@ -21,8 +21,9 @@ from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLExecutionE
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
+from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter, RunSummary
-from deriva_ml_core.executions.signals import termination_raises
+from deriva_ml_core.executions.signals import one_interrupt, termination_raises
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import TRACEBACK_FILE, JobNotStartedError, Place, current_place
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
@@ -83,6 +84,8 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
                 description=job.described(description or ""),
                 config_choices=dict(job.choices),
             )
+            if place is None and not dry_run:
+                recover_quietly(ml)
             run = _Run(ml, model, configuration, job, reporting.current(), place=place)
             if dry_run:
                 run.dry(call=script_config is not None)
@@ -98,7 +101,8 @@ def _in_its_place(place: Place | None) -> Iterator[Place | None]:
         return
     try:
         place.require_turn()
-        yield place
+        with one_interrupt() if place.interrupted is None else nullcontext():
+            yield place
     except JobNotStartedError:
         raise
     except BaseException as err:

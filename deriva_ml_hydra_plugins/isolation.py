@@ -171,11 +171,11 @@ def _submitit() -> Iterator[None]:
                     job._results_timeout_s = 1  # noqa: SLF001
             return [PatientJob(job) for job in jobs]
 
-    submitit.AutoExecutor = PatientExecutor
+    vars(submitit)["AutoExecutor"] = PatientExecutor
     try:
         yield
     finally:
-        submitit.AutoExecutor = before
+        vars(submitit)["AutoExecutor"] = before
 
 
 @contextmanager

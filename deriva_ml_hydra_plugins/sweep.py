@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,15 +12,16 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from deriva_ml_core.connection import DerivaML
-from deriva_ml_core.errors import DerivaMLConfigurationError
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.execution import Execution
 from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import Child, Unstarted, end_parent, settle
+from deriva_ml_core.executions.sweep_end import Child, Unstarted, end_parent, end_the_dead, settle, stop_children
 from deriva_ml_core.executions.sweeps import SweepFacts, keep_jobs
 from deriva_ml_core.executions.validation import validate
 from deriva_ml_core.runner import require_model, where_to_look
@@ -27,7 +29,11 @@ from deriva_ml_core.workflows.provenance import CodeReference, find_code_referen
 from deriva_ml_hydra_plugins.interrupts import Interrupts
 from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of
 
+log = logging.getLogger(__name__)
+
 ON_FAILURE = ("continue", "stop")
+LOOK_EVERY_S = 2.0
+"""Between two looks for jobs whose process is gone."""
 
 
 def open_sweep(config: DictConfig, on_failure: str) -> RunningSweep | None:
@@ -62,6 +68,7 @@ def _open(config: DictConfig, plan: Plan, *, stop_on_failure: bool) -> RunningSw
     try:
         workflow = build(plan.first, "workflow")
         _check_inputs(ml, plan, workflow)
+        recover_quietly(ml)
         execution = ml.create_execution(
             ExecutionConfiguration(
                 workflow=workflow,
@@ -162,6 +169,9 @@ class RunningSweep:
         keep_jobs(execution.working_dir, self.jobs)
         execution.execution_start()
         self.interrupts.watch()
+        self._watching = threading.Event()
+        self._watch = threading.Thread(target=self._end_the_dead, name="deriva-ml-sweep", daemon=True)
+        self._watch.start()
         # Hydra tells nobody of an end by an exception: the interpreter's own end is the last that can.
         atexit.register(self.finish)
 
@@ -179,6 +189,11 @@ class RunningSweep:
                 return self._execution.status
             self._finished = True
         try:
+            self._watching.set()
+            self._watch.join()
+            if self.interrupts.by is not None:
+                self.facts.stop(f"the sweep was stopped by {self.interrupts.by}")
+                stop_children(self._ml.working_dir, self.facts.parent)
             entry = self._execution.journal_entry
             self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, self._unstarted())
             return end_parent(self._execution, self.children, self.interrupts.by)
@@ -186,7 +201,18 @@ class RunningSweep:
             self.interrupts.release()
             self._report()
             atexit.unregister(self.finish)
+            if any(child.open for child in self.children):
+                self._execution.leave()
             self._ml.close()
+
+    def _end_the_dead(self) -> None:
+        """A job that is killed has its true status soon, not only when the sweep ends."""
+        known: set[str] = {self.facts.parent}
+        while not self._watching.wait(LOOK_EVERY_S):
+            try:
+                end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known)
+            except DerivaMLException as err:  # the sweep's end looks again
+                log.warning("sweep %s: %s", self.facts.parent, err)
 
     def _unstarted(self) -> dict[int, Unstarted]:
         """Why jobs have no child, where the sweep was stopped: they had no turn."""

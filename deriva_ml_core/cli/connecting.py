@@ -30,16 +30,24 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--config-dir", "-c", metavar="DIR", type=Path, help=f"the project's ({DEFAULT_CONFIG_DIR})")
 
 
-def connect(options: argparse.Namespace) -> DerivaML:
+def connect(options: argparse.Namespace, *, recover: bool = True) -> DerivaML:
     """
     The connection that the options, the folder and the project name.
+
+    Args:
+        recover: first give executions of the working folder whose process is gone their true end.
 
     Raises:
         DerivaMLConfigurationError: nothing says which catalog.
     """
     from deriva_ml_core.connection import DerivaML
 
-    return DerivaML(**connection_fields(options), logging_level=logging.WARNING)
+    ml = DerivaML(**connection_fields(options), logging_level=logging.WARNING)
+    if recover:
+        from deriva_ml_core.executions.recovery import recover_quietly
+
+        recover_quietly(ml)
+    return ml
 
 
 def connection_fields(options: argparse.Namespace) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def build_parser() -> ArgumentParser:
     fetching.add_argument("rid", metavar="RID")
     fetching.add_argument("names", metavar="FILE", nargs="*", help="only these, by name or RID")
     fetching.add_argument("--to", metavar="DIR", type=Path, help="a new folder (./RID)")
+    _add(commands, "recover", "give executions whose process is gone their true end; those that may run are left alone")
     uploading = _add(commands, "upload", "upload the outputs that executions of this working folder have left on disk")
     uploading.add_argument("rids", metavar="RID", nargs="*", help="these; all that wait where none is named")
     return parser
@@ -73,7 +74,8 @@ def _count(text: str) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     configure_logging(quiet=options.quiet or not options.debug, debug=options.debug)
-    return {"list": _list, "show": _show, "download": _download, "upload": _upload}[options.command](options)
+    commands = {"list": _list, "show": _show, "download": _download, "recover": _recover, "upload": _upload}
+    return commands[options.command](options)
 
 
 # --- list ---------------------------------------------------------------------------------------------------------
@@ -252,6 +254,27 @@ def _download(options: argparse.Namespace) -> int:
         paths = fetch_outputs(ml.session, options.rid, folder, ml.cache_dir, names=options.names, progress=progress)
     for path in paths:
         print(path)
+    return 0
+
+
+# --- recover ------------------------------------------------------------------------------------------------------
+
+
+def _recover(options: argparse.Namespace) -> int:
+    """Say what was done about each, and which outputs wait."""
+    from deriva_ml_core.executions.recovery import recover
+    from deriva_ml_core.executions.reopening import waiting_executions
+
+    with connect(options, recover=False) as ml:
+        found = False
+        for one in recover(ml):
+            found = True
+            detail = f" ({one.detail})" if one.detail else ""
+            print(f"{one.rid}: {one.left_alone}" if one.left_alone else f"{one.rid}: {one.status.value}{detail}")
+        if not found:
+            print(f"nothing to recover in {ml.working_dir}")
+        if waiting := waiting_executions(ml.working_dir):
+            print(f"outputs wait on disk: deriva-ml-executions upload {' '.join(waiting)}")
     return 0
 
 

@@ -325,6 +325,11 @@ class Execution:
         self._stop_heart()
         discard(self._opened)
 
+    def leave(self) -> None:
+        """Its record stays as it is when the connection is closed: jobs of it run on, and recovery ends it."""
+        self._stop_heart()
+        self._process = 0
+
     def _fail(self, error: BaseException) -> None:
         self._stop_heart()
         self._measure()

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -264,11 +264,11 @@ def read_entry(folder: Path) -> JournalEntry:
         return JournalEntry(rid=folder.name, damaged=True)
 
 
-def read_journals(working_dir: Path) -> Iterator[tuple[Path, JournalEntry]]:
-    """Every execution that has a folder below a working folder, with what its journal says."""
+def read_journals(working_dir: Path, known: Collection[str] = ()) -> Iterator[tuple[Path, JournalEntry]]:
+    """Every execution that has a folder below a working folder, but the known ones, with what its journal says."""
     folder = executions_folder(working_dir)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_dir():
+        if path.name not in known and path.is_dir():
             yield path, read_entry(path)
 
 

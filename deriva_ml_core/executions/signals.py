@@ -43,5 +43,27 @@ def termination_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def one_interrupt() -> Iterator[None]:
+    """
+    Take only the first SIGINT inside the block: a worker gets one from the terminal and one from the process that
+    launched it, and the second must not cut short what records the first.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # signal's signature
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _is_default() -> bool:
     return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

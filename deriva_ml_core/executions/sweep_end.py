@@ -6,7 +6,11 @@ Asked of the catalog: the links, the children's rows, and what is missing, each 
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +19,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.journal import Journal, JournalEntry, read_journals
-from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.owner import Owner, this_process
 from deriva_ml_core.executions.record import ExecutionRecord
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.states import Status
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.executions.execution import Execution
 
-KILLED = "its process ended without recording an end: it was killed, or the machine went down"
+STOP_PATIENCE_S = 10.0
+"""For a job that is told to end, until it is killed: it records its end and tells the catalog."""
+KILLED = "its process ended without recording an end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def settle(
     links = nesting.neighbours(session, [parent.rid], "children")
     _link_the_rest(session, parent.rid, journals.values(), {link.child for link in links})
     for path, entry in journals.values():
-        end_if_dead(session, path, entry)
+        end_if_dead(session, path, entry, including_ours=True)
     numbers = {link.sequence for link in links} | {entry.sequence for _, entry in journals.values()}
     missing = {number: job for number, job in jobs.items() if number not in numbers}
     if missing:
@@ -97,21 +103,28 @@ def children_of(session: CatalogSession, parent: str) -> list[Child]:
     ]
 
 
-def end_if_dead(session: CatalogSession, folder: Path, entry: JournalEntry) -> Status | None:
+def end_if_dead(
+    session: CatalogSession, folder: Path, entry: JournalEntry, *, including_ours: bool = False
+) -> Status | None:
     """
     Record the end of an execution whose process is gone without having recorded one.
+
+    Args:
+        including_ours: this process runs none any more.
 
     Returns:
         The status that it was given; None where there was nothing to do, or its process may be alive.
     """
     if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "status", "durations", "times"}):
         return None
-    ours = entry.owner == this_process()
+    ours = including_ours and entry.owner == this_process()
     if not ours and (entry.owner is None or entry.owner.is_alive is not False):
         return None
     recorder = StatusRecorder(session, Journal.take_over(folder))
-    if "row" in entry.pending and not _has_row(session, entry):
-        return None
+    if "row" in entry.pending:
+        if not _has_row(session, entry):
+            return None
+        recorder.journal.told("row")
     if entry.status in (Status.created, Status.running):
         recorder.change(Status.failed, KILLED)
         return Status.failed
@@ -120,6 +133,47 @@ def end_if_dead(session: CatalogSession, folder: Path, entry: JournalEntry) -> S
         return Status.pending_upload
     recorder.flush()
     return recorder.status
+
+
+def end_the_dead(session: CatalogSession, working_dir: Path, parent: str, known: set[str]) -> None:
+    """
+    Record the end of those children of a running sweep whose process is gone.
+
+    Args:
+        known: RIDs that need no look; those that have ended are added.
+    """
+    for path, entry in read_journals(working_dir, known):
+        if entry.damaged:
+            continue
+        if entry.parent == parent and unfinished(entry):
+            end_if_dead(session, path, entry)
+        else:
+            known.add(entry.rid)
+
+
+def stop_children(working_dir: Path, parent: str) -> None:
+    """
+    End the children of a sweep that run in other processes of this host: by SIGINT, which they record, then SIGKILL.
+
+    Those on other hosts are left alone.
+    """
+    for number, patience_s in ((signal.SIGINT, STOP_PATIENCE_S), (signal.SIGKILL, 2.0)):
+        running = _running(working_dir, parent)
+        for owner in running:
+            with suppress(ProcessLookupError):
+                os.kill(owner.pid, number)
+        until = time.monotonic() + patience_s
+        while running and time.monotonic() < until:
+            time.sleep(0.1)  # no event tells of the end of a process that is not our child
+            running = _running(working_dir, parent)
+
+
+def _running(working_dir: Path, parent: str) -> list[Owner]:
+    """The processes, other than this, that run children of a sweep."""
+    here = this_process()
+    children = (entry for _, entry in read_journals(working_dir) if entry.parent == parent)
+    owners = {child.owner.pid: child.owner for child in children if child.owner and not child.status.is_final}
+    return [owner for owner in owners.values() if owner != here and owner.is_alive]
 
 
 def unfinished(entry: JournalEntry) -> bool:

@@ -53,14 +53,21 @@ class SweepFacts:
     stop_on_failure: bool = False
 
     @property
-    def stopped(self) -> bool:
-        """Whether a job has failed in a sweep that stops then."""
-        return self.stop_on_failure and (self.folder / STOP_FILE).exists()
+    def stopped(self) -> str | None:
+        """Why no more jobs of it start; None while they do."""
+        try:
+            return (self.folder / STOP_FILE).read_text()
+        except OSError:
+            return None
+
+    def stop(self, why: str) -> None:
+        """Let no more jobs start; those that wait in other processes hear of it before they do."""
+        write_beside(self.folder / STOP_FILE, why.encode())
 
     def failed(self) -> None:
-        """A job has failed: the others hear of it before they start."""
+        """A job has failed."""
         if self.stop_on_failure:
-            (self.folder / STOP_FILE).touch()
+            self.stop("an earlier job of the sweep has failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +89,10 @@ class Place:
         Refuse to start where the sweep has stopped.
 
         Raises:
-            JobNotStartedError: an earlier job has failed.
+            JobNotStartedError: it has.
         """
-        if self.sweep.stopped:
-            raise JobNotStartedError(f"job {self.sequence} was not started: an earlier job of the sweep has failed")
+        if why := self.sweep.stopped:
+            raise JobNotStartedError(f"job {self.sequence} was not started: {why}")
 
     def require_catalog(self, hostname: str, catalog_id: str) -> None:
         """

@@ -1,0 +1,117 @@
+"""
+Executions whose process is gone get their true end, from their journals; one that may be alive is left alone.
+
+    a run, or a job of a sweep     Failed; Pending_Upload where its model had come to its end
+    the parent of a sweep          when none of its jobs may run any more: what came of all of them
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.journal import JournalEntry, read_journals
+from deriva_ml_core.executions.opening import Connection
+from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweep_end import Unstarted, end_if_dead, end_parent, settle, unfinished
+from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs
+
+if TYPE_CHECKING:
+    from deriva_ml_core.executions.execution import Execution
+
+log = logging.getLogger(__name__)
+
+NOT_STARTED = Unstarted(Status.aborted, "not started: the process that launched the sweep had ended")
+
+
+class Reopening(Connection, Protocol):
+    """A connection that can go on with executions."""
+
+    def resume_execution(self, execution_rid: str) -> Execution:
+        """Take over an execution whose process is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was done about one execution; `left_alone` says why nothing was."""
+
+    rid: str
+    status: Status
+    detail: str | None = None
+    left_alone: str | None = None
+
+
+def recover(ml: Reopening) -> Iterator[Recovered]:
+    """
+    Look through the working folder; yields what was done, and what was left alone.
+
+    Raises:
+        DerivaMLException: the catalog could not be asked or told; what is left is found again by the next look.
+    """
+    parents: list[tuple[Path, JournalEntry]] = []
+    for path, entry in read_journals(ml.working_dir):
+        if entry.damaged or (entry.hostname, entry.catalog_id) != (ml.session.hostname, ml.session.catalog_id):
+            continue
+        if (path / JOBS_FILE).exists() and unfinished(entry):
+            parents.append((path, entry))
+        else:
+            yield from _one(ml, path, entry)
+    for path, entry in parents:
+        yield from _parent(ml, path, entry)
+
+
+def recover_quietly(ml: Reopening) -> None:
+    """The same for a command that is about something else: it says only in the log what it did."""
+    try:
+        for one in recover(ml):
+            if one.left_alone is None:
+                log.info("execution %s: %s (%s)", one.rid, one.status.value, one.detail)
+    except DerivaMLException as err:
+        log.info("executions were not recovered: %s", err)
+
+
+def _one(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:
+    status = end_if_dead(ml.session, path, entry)
+    if status is not None:
+        yield Recovered(entry.rid, status, _detail(path, entry))
+    elif unfinished(entry) and (why := _may_live(entry)):
+        yield Recovered(entry.rid, entry.status, left_alone=why)
+
+
+def _parent(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:
+    if why := _may_live(entry):
+        yield Recovered(entry.rid, entry.status, left_alone=why)
+        return
+    jobs = kept_jobs(path)
+    children = settle(ml.session, ml.working_dir, entry, jobs, dict.fromkeys(jobs, NOT_STARTED))
+    if running := sum(child.open for child in children):
+        yield Recovered(entry.rid, entry.status, left_alone=f"{running} of its jobs may still run")
+        return
+    execution = ml.resume_execution(entry.rid)
+    if execution.status is Status.created:
+        execution.execution_start()
+    status = end_parent(execution, children)
+    yield Recovered(entry.rid, status, execution.journal_entry.detail)
+
+
+def _may_live(entry: JournalEntry) -> str | None:
+    """Why an execution is not touched; None where its process is surely gone."""
+    owner = entry.owner
+    if owner is not None and owner.is_alive is False:
+        return None
+    if owner is None:
+        return "its journal does not say which process runs it"
+    sure = "runs" if owner.is_alive else "may run"
+    job = f", SLURM job {owner.slurm_job_id}" if owner.slurm_job_id else ""
+    return f"it {sure} (process {owner.pid} on {owner.host}{job})"
+
+
+def _detail(path: Path, before: JournalEntry) -> str | None:
+    from deriva_ml_core.executions.journal import read_entry
+
+    entry = read_entry(path)
+    return entry.detail if unfinished(before) else "the catalog has been told"

@@ -1,0 +1,121 @@
+"""
+The process that launches a sweep is told to end, or killed: the record is true, at once or after recovery.
+
+Jobs: one that is done, and two that run until the file "go" appears (under basic the second has no turn).
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+MODEL = """\
+import os, time
+from pathlib import Path
+
+def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, execution=None):
+    execution.asset_file_path("Execution_Asset", f"{event}.txt").write_text(event)
+    if event == "quick":
+        return
+    Path(f"started-{event}").touch()
+    until = time.monotonic() + 60
+    while not Path("go").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+"""
+LAUNCHERS = {
+    "basic": [],
+    "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit_local": ["hydra/launcher=submitit_local"],
+}
+PLACE = ("--host", "local", "--catalog", "demo")
+
+
+@pytest.fixture
+def started(demo_project):
+    """Call it with a launcher's name for (project, process): the sweep's long jobs run."""
+    processes = []
+
+    def start(launcher):
+        made = demo_project(MODEL)
+        command = [str(made.command("deriva-ml-run")), "--multirun", "model_config.event=quick,slow,late"]
+        process = subprocess.Popen(
+            [*command, *LAUNCHERS[launcher]], cwd=made.root, env=made.environment(), stderr=subprocess.PIPE, text=True
+        )
+        processes.append((made, process))
+        wanted = ["slow"] if launcher == "basic" else ["slow", "late"]
+        journals = made.home / ".deriva-ml/local/demo/deriva-ml/execution"
+        _wait(lambda: all((made.root / f"started-{one}").exists() for one in wanted) or process.poll() is not None)
+        _wait(lambda: any('"status": "Uploaded"' in file.read_text() for file in journals.glob("*/journal.json")))
+        assert process.poll() is None, process.communicate()
+        return made, process
+
+    yield start
+    for made, process in processes:
+        (made.root / "go").touch()
+        process.kill()
+        process.communicate()
+
+
+def _wait(condition, seconds=90):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)  # other processes give no other sign
+    assert condition()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_sweep_that_is_told_to_end_is_aborted_with_its_jobs(started, tree, demo_rows, launcher, number):
+    """What was done stays Uploaded; what ran, and what had no turn, is Aborted; nothing runs on."""
+    _, process = started(launcher)
+
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + number, err
+    parent, children = tree()
+    assert [child["Sequence"] for child in children] == [0, 1, 2]
+    assert [child["Status"] for child in children] == ["Uploaded", "Aborted", "Aborted"], err
+    assert parent["Status"] == "Aborted"
+    assert "1 of 3 jobs are Uploaded" in parent["Status_Detail"]
+    assert [row["Filename"] for row in demo_rows("Execution_Asset")] == ["quick.txt"]
+
+
+def test_a_killed_sweep_is_recovered(started, tree):
+    """Under basic the running job dies with it: Failed; the one that had no turn is Aborted; the parent Failed."""
+    made, process = started("basic")
+
+    process.kill()
+    process.wait()
+    done = made.run("recover", *PLACE, command="deriva-ml-executions")
+
+    assert done.returncode == 0, done.stderr
+    parent, children = tree()
+    assert [child["Status"] for child in children] == ["Uploaded", "Failed", "Aborted"]
+    assert "2 of 3 jobs" in parent["Status_Detail"]
+    assert parent["Status"] == "Failed"
+    assert parent["RID"] in done.stdout
+    assert "nothing to recover" in made.run("recover", *PLACE, command="deriva-ml-executions").stdout
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_jobs_that_outlive_a_killed_launcher_are_left_alone_and_end_well(started, tree, launcher):
+    """Recovery touches nothing that runs; when the jobs have ended, the parent is what came of them."""
+    made, process = started(launcher)
+
+    process.kill()
+    process.wait()
+    first = made.run("recover", *PLACE, command="deriva-ml-executions")
+    parent, children = tree()
+    assert "may still run" in first.stdout
+    assert [child["Status"] for child in children] == ["Uploaded", "Running", "Running"]
+    assert parent["Status"] == "Running"
+    (made.root / "go").touch()
+    _wait(lambda: {child["Status"] for child in tree()[1]} == {"Uploaded"})
+    made.run("list", *PLACE, command="deriva-ml-executions")  # any command of this working folder recovers
+
+    parent, children = tree()
+    assert (parent["Status"], [child["Status"] for child in children]) == ("Uploaded", ["Uploaded"] * 3)
