@@ -95,6 +95,7 @@ def next_steps(folder: Path) -> str:
     """What to try now."""
     commands = (
         ("uv run deriva-ml-executions list", "what ran"),
+        ("uv run deriva-ml-executions download RID", "the files of a run: weights, metrics, confusion matrix"),
         ("uv run deriva-ml-run --info", "what there is to choose from"),
         ("uv run deriva-ml-run +experiment=quick", "a named choice"),
         ("uv run deriva-ml-run model_config.learning_rate=0.01", "another value"),
