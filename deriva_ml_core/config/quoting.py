@@ -6,7 +6,7 @@ import re
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-_PLAIN_VALUE = re.compile(r"[A-Za-z_][\w.-]*")
+_PLAIN_VALUE = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 
 
 def quote(value: str) -> str:

@@ -102,7 +102,7 @@ def test_only_one_multirun_at_a_time():
 
 
 @pytest.mark.usefixtures("small_project")
-@pytest.mark.parametrize("text", [MARKDOWN, "", "null", "true", "1.5", "a,b", "[1]", "\\", "'", "x'\\", "\t x\n"])
+@pytest.mark.parametrize("text", [MARKDOWN, "", "null", "true", "1.5", "a,b", "[1]", "aé", "\\", "'", "x'\\", "\t x\n"])
 def test_text_survives_as_an_override(text):
     """Whatever a text holds, the configuration holds the same string."""
     assert _description_after(text) == text
