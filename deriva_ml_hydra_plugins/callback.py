@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from deriva_ml_core.executions.sweeps import Place, SweepFacts, announce
-
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
 
+    from deriva_ml_core.executions.sweeps import SweepFacts
     from deriva_ml_hydra_plugins.sweep import RunningSweep
 
 LAUNCHER = "hydra_plugins.deriva_ml.DerivaMLLauncher"
@@ -46,6 +45,8 @@ class ExecutionCallback(Callback):
             raise SystemExit(_refuse(err)) from None
 
     def _start(self, config: DictConfig) -> None:
+        if "deriva_ml" not in config:  # every Hydra application of this environment comes here: cost it nothing
+            return
         from deriva_ml_hydra_plugins.sweep import open_sweep
 
         self.running = open_sweep(config, self.on_failure)
@@ -59,19 +60,27 @@ class ExecutionCallback(Callback):
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         """Tell run_model which sweep this job belongs to; it opens the execution with the values that really run."""
         if self.facts is None:
-            announce(None)
+            _withdraw()
             return
+        from deriva_ml_core.executions.sweeps import Place, announce
+
         interrupts = self.running.interrupts if self.running is not None else None
         announce(Place(self.facts, int(config.hydra.job.num), (lambda: interrupts.seen) if interrupts else None))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """The next job in this process is another."""
-        announce(None)
+        _withdraw()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         """The sweep has come to its end; Hydra does not call this where it came to another."""
         if self.running is not None:
             self.running.finish()
+
+
+def _withdraw() -> None:
+    """No job of a sweep runs here now; nothing to do where none ever did."""
+    if (sweeps := sys.modules.get("deriva_ml_core.executions.sweeps")) is not None:
+        sweeps.announce(None)
 
 
 def _refuse(err: Exception) -> int:
