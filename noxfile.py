@@ -18,7 +18,7 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT, max_version="3.13")
 CONSTRAINTS = "constraints.txt"
 EXTRAS = ("-e", ".[all]")
-COVERAGE_FLOOR = 80  # percent of branches and lines; raise it, never lower it
+COVERAGE_FLOOR = 93  # percent of lines and branches; raise it, never lower it
 
 
 def group(name: str) -> list[str]:
