@@ -45,7 +45,7 @@ def build_parser() -> ArgumentParser:
     fetching = _add(commands, "download", "the files that an execution made, for you to look at")
     fetching.add_argument("rid", metavar="RID")
     fetching.add_argument("names", metavar="FILE", nargs="*", help="only these, by name or RID")
-    fetching.add_argument("--to", metavar="DIR", type=Path, help="a new folder (./RID)")
+    fetching.add_argument("--to", metavar="DIR", type=Path, help="a new folder (outputs/RID, which is no code)")
     _add(commands, "recover", "give executions whose process is gone their true end; those that may run are left alone")
     uploading = _add(commands, "upload", "upload the outputs that executions of this working folder have left on disk")
     uploading.add_argument("rids", metavar="RID", nargs="*", help="these; all that wait where none is named")
@@ -249,7 +249,7 @@ def _download(options: argparse.Namespace) -> int:
     from deriva_ml_core.executions import reporting
     from deriva_ml_core.executions.fetching import fetch_outputs
 
-    folder = options.to or Path(options.rid.upper())
+    folder = options.to or Path("outputs", options.rid.upper())  # where files do not count as uncommitted code
     with connect(options) as ml, reporting.current().transfer("Downloading") as progress:
         paths = fetch_outputs(ml.session, options.rid, folder, ml.cache_dir, names=options.names, progress=progress)
     for path in paths:

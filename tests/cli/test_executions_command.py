@@ -97,11 +97,11 @@ def test_download_brings_the_outputs(done, place, capsys, tmp_path):
 
 
 def test_download_of_some_files(done, place, capsys, tmp_path, monkeypatch):
-    """By name; without --to in a folder called like the execution."""
+    """By name; without --to in a folder of results, which is no uncommitted code."""
     monkeypatch.chdir(tmp_path)
 
     assert main(["download", done.execution_rid, "weights.txt", *place]) == 0
-    assert capsys.readouterr().out.split() == [f"{done.execution_rid}/Execution_Asset/weights.txt"]
+    assert capsys.readouterr().out.split() == [f"outputs/{done.execution_rid}/Execution_Asset/weights.txt"]
 
 
 def test_download_keeps_outputs_of_one_name_apart(new_ml, workflow, place, capsys, tmp_path):
