@@ -297,7 +297,7 @@ def _plan(execution: Execution, model: Any, code: CodeReference) -> Iterator[str
     yield f"  code: {code.url or code.note or 'unknown'}"
     yield f"  description: {configuration.description}"
     for bag in execution.datasets:
-        yield f"  input dataset: {bag.dataset_rid}"
+        yield f"  input dataset: {bag.dataset_rid}@{bag.current_version}"
     for table, paths in execution.asset_paths.items():
         yield f"  input {table}: {', '.join(path.file_name for path in paths)}"
     for group, choice in configuration.config_choices.items():

@@ -61,7 +61,7 @@ def publish() -> None:
 def _check_folder(folder: Path) -> None:
     hint = "run in the project's folder, or name the folder with --config-dir"
     if not folder.exists():
-        raise DerivaMLConfigurationError(f"no configuration folder {folder}; {hint}")
+        raise DerivaMLConfigurationError(f"Config directory not found: {folder}; {hint}")
     if not folder.is_dir():
         raise DerivaMLConfigurationError(f"{folder} is not a folder; {hint}")
     if not folder.name.isidentifier():

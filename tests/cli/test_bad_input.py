@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 WRONG_COMMANDS = {
-    "no configuration folder": (["-c", "src/nothing"], ["no configuration folder", "src/nothing", "--config-dir"]),
+    "no configuration folder": (["-c", "src/nothing"], ["Config directory not found", "src/nothing", "--config-dir"]),
     "a bare word that is an option": (["quick"], ["'quick'", "model_config=quick"]),
     "a bare word that is an experiment": (["quick_training"], ["+experiment=quick_training"]),
     "a bare word near an option": (["quik"], ["did you mean 'quick'", "+experiment=quik", "GROUP=quik"]),

@@ -81,7 +81,7 @@ def test_project_of_the_older_generation_loads_its_own_list(package):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: None, "no configuration folder"),
+        (lambda path: None, "Config directory not found"),
         (lambda path: path.write_text("x"), "is not a folder"),
         (lambda path: path.mkdir(), "holds no Python modules"),
     ],
