@@ -6,6 +6,8 @@ Jobs: one that is done, and two that run until the file "go" appears (under basi
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -42,7 +44,12 @@ def started(demo_project):
         made = demo_project(MODEL)
         command = [str(made.command("deriva-ml-run")), "--multirun", "model_config.event=quick,slow,late"]
         process = subprocess.Popen(
-            [*command, *LAUNCHERS[launcher]], cwd=made.root, env=made.environment(), stderr=subprocess.PIPE, text=True
+            [*command, *LAUNCHERS[launcher]],
+            cwd=made.root,
+            env=made.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         processes.append((made, process))
         wanted = ["slow"] if launcher == "basic" else ["slow", "late"]
@@ -55,7 +62,9 @@ def started(demo_project):
     yield start
     for made, process in processes:
         (made.root / "go").touch()
-        process.kill()
+        # joblib's idle workers outlive a killed launcher by five minutes and hold its stderr
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
