@@ -256,7 +256,7 @@ catalog = deriva.create_ermrest_catalog()
 catalog.getCatalogModel()
 catalog.get("/entity/public:ERMrest_Client").json()
 HatracStore("http", server.netloc, server.credential).get("/hatrac/")
-time.sleep(1)
+time.sleep(1)  # idle is what is measured: let the connections' buffers go
 print(ready * 1000, resident_mb() - client)
 """
 

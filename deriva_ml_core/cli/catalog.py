@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 `check` found something wrong, 2 a wrong command (one line
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,9 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-import platformdirs
-
 from deriva_ml_core.cli.catalog_schema import add_schema_commands
+from deriva_ml_core.connection.local import default_root
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.local_catalog.errors import Refusal, RootError
 from deriva_ml_core.local_catalog.root import Root
@@ -40,12 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{err.filename or args.root}: {err.strerror or err}")
     except KeyboardInterrupt:
         return 130
-
-
-def default_root() -> Path:
-    """Where the embedded catalog lives unless --root says otherwise."""
-    chosen = os.environ.get("DERIVA_ML_LOCAL_ROOT")
-    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("deriva-ml")) / "local"
 
 
 def build_parser() -> argparse.ArgumentParser:

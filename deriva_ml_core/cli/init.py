@@ -80,7 +80,7 @@ def _folder(args: argparse.Namespace) -> Path:
 
 def _catalogs() -> Catalogs:
     """The embedded catalogs, for the demo; it may not import their room itself."""
-    from deriva_ml_core.cli.catalog import default_root
+    from deriva_ml_core.connection.local import default_root
     from deriva_ml_core.local_catalog.administration import delete_catalog, list_catalogs
     from deriva_ml_core.local_catalog.root import Root
     from deriva_ml_core.projects.demo import Catalogs

@@ -414,3 +414,15 @@ def test_derivas_catalog_command_works(tmp_path, certificate, run):
 
     assert [step.returncode for step in (made, exists, rows, gone)] == [0] * 4, made.stderr + gone.stderr
     assert json.loads(rows.stdout)[0]["ID"] == "ann"
+
+
+def test_the_command_and_a_run_mean_the_same_folder(tmp_path, monkeypatch):
+    """A root that is named with ~ is the home folder's for both, not a folder called ~ for one of them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DERIVA_ML_LOCAL_ROOT", "~/catalogs")
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["create", "demo"]) == 0
+
+    assert (tmp_path / "catalogs" / "registry.db").is_file()
+    assert not (tmp_path / "~").exists()
