@@ -89,7 +89,7 @@ def _patch(root: Path, untracked: list[str]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="deriva-ml-diff-") as scratch:
         copy = Path(scratch, "index")
         if index.exists():
-            shutil.copyfile(index, copy)
+            shutil.copy2(index, copy)  # with its time, by which git knows the entries that it must not trust unread
         environment = {
             "GIT_INDEX_FILE": str(copy),
             "GIT_OBJECT_DIRECTORY": scratch,

@@ -60,6 +60,22 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
+def test_a_change_within_the_second_of_the_commit_is_seen(repository: Path):
+    """Git tells by the index file's time which entries it must read again; the copy that we diff keeps that time."""
+    git(repository, "config", "core.trustctime", "false")  # a test can set the one time, not the other
+    changed = (repository / "ünïcode.py").read_text().replace("ü", "ö")
+    second = 1_700_000_000
+    os.utime(repository / "ünïcode.py", (second, second))
+    git(repository, "update-index", "--really-refresh")
+    (repository / "ünïcode.py").write_text(changed)
+    os.utime(repository / "ünïcode.py", (second, second))
+    os.utime(repository / ".git" / "index", (second, second))
+
+    patch = uncommitted_diff(repository)
+
+    assert patch.paths == ("ünïcode.py",)
+
+
 def change_everything(root: Path) -> None:
     lines = (root / "a.py").read_text().splitlines(keepends=True)
     lines[3], lines[50] = "changed\n", "changed too\n"
