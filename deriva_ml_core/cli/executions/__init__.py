@@ -1,0 +1,40 @@
+"""deriva-ml-executions: what ran, how it ended, what it used and made, and where its files are.
+
+Each subcommand is a module of its own: `add` says what it takes, `run` does it and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from deriva_ml_core.cli.executions import downloading, listing, recovering, showing, uploading
+from deriva_ml_core.cli.executions.commands import PROGRAM
+from deriva_ml_core.cli.main import ArgumentParser, configure_logging, run_command
+
+SUBCOMMANDS = (listing, showing, downloading, recovering, uploading)
+"""In the order of `--help`."""
+
+
+def build_parser() -> ArgumentParser:
+    """The command line."""
+    parser = ArgumentParser(
+        prog=PROGRAM, description="Executions of a catalog: list them, show one, get its files, upload what waits."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    for subcommand in SUBCOMMANDS:
+        subcommand.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    return run_command(lambda: _dispatch(arguments), debug="--debug" in arguments)
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    options = build_parser().parse_args(arguments)
+    configure_logging(quiet=options.quiet or not options.debug, debug=options.debug)
+    code: int = options.run(options)
+    return code

@@ -1,0 +1,95 @@
+"""`deriva-ml-executions show`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from deriva_ml_core.cli.connecting import connect
+from deriva_ml_core.cli.executions.commands import PROGRAM, add_command, as_typed, console
+from deriva_ml_core.cli.executions.words import size, when
+
+METADATA_TABLE = "Execution_Metadata"
+
+
+def add(commands: Any) -> None:
+    """Its options."""
+    parser = add_command(commands, "show", "one execution, with all that hangs on it", run)
+    parser.add_argument("rid", metavar="RID")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print its lines, or JSON."""
+    from deriva_ml_core.executions.listing import show_document
+
+    with connect(options) as ml:
+        document = show_document(ml.session, ml.working_dir, options.rid)
+    if options.json:
+        print(json.dumps(document, indent=2))
+        return 0
+    lines = [*lines_of(document)]
+    if document["outputs"]:
+        lines.append(f"\nTo get the files: {PROGRAM} download {document['rid']}{as_typed(options)}")
+    output = console()
+    for line in lines:
+        output.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def lines_of(one: dict[str, Any]) -> Iterator[str]:
+    """A person's view of a `show_document`."""
+    detail = f": {one['status_detail']}" if one["status_detail"] else ""
+    yield f"Execution {one['rid']}  {one['status']}{detail}"
+    if one["description"]:
+        yield from (f"  {line}" for line in one["description"].splitlines())
+    yield ""
+    yield from _facts(one)
+    yield from _section(
+        "Input datasets", [f"{d['rid']} {d['version'] or ''}".rstrip() for d in one["inputs"]["datasets"]]
+    )
+    yield from _section("Input assets", [_asset_line(asset) for asset in one["inputs"]["assets"]])
+    metadata = [asset for asset in one["outputs"] if asset["table"].endswith(f"/{METADATA_TABLE}")]
+    yield from _section("Outputs", [_asset_line(asset) for asset in one["outputs"] if asset not in metadata])
+    yield from _section("Metadata", [_asset_line(asset) for asset in metadata])
+    yield from _section("Part of", [_relative_line(parent) for parent in one["parents"]])
+    yield from _section("Children", [_relative_line(child) for child in one["children"]])
+
+
+def _facts(one: dict[str, Any]) -> Iterator[str]:
+    from deriva_ml_core.executions.durations import duration_words
+
+    workflow = one["workflow"] or {}
+    times = [f"{phase} {duration_words(seconds)}" for phase, seconds in one["durations"].items()]
+    facts = {
+        "Workflow": f"{workflow.get('name')} ({', '.join(workflow.get('types', []))}), {workflow.get('rid')}",
+        "Code": workflow.get("url"),
+        "Version": workflow.get("version"),
+        "Created": when(one["created"]),
+        "Started": when(one["start_time"]),
+        "Stopped": when(one["stop_time"]),
+        "Time": ", ".join(times),
+        "Host": one["host"],
+        "SLURM job": one["slurm_job_id"],
+        "Files": one["folder"],
+        "Not yet in the catalog": ", ".join(one["not_in_catalog"]),
+        "Link": one["url"],
+    }
+    yield from (f"{name + ':':<11}{value}" for name, value in facts.items() if value)
+
+
+def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"\n{title}"
+        yield from (f"  {line}" for line in lines)
+
+
+def _asset_line(asset: dict[str, Any]) -> str:
+    return f"{asset['rid']}  {asset['table']}  {asset['file']}  ({size(asset['bytes'])})"
+
+
+def _relative_line(other: dict[str, Any]) -> str:
+    number = "" if other["sequence"] is None else f"{other['sequence']}: "
+    return f"{number}{other['rid']}  {other['status']}"

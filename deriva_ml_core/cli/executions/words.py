@@ -1,0 +1,28 @@
+"""Facts of an execution in a person's words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+STYLES = {"Uploaded": "green", "Failed": "red", "Aborted": "yellow", "Running": "cyan"}
+"""rich's style of a status."""
+
+
+def size(size_bytes: int | None) -> str:
+    """A number of bytes in a unit that a person reads."""
+    if size_bytes is None:
+        return "unknown size"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
+def when(text: str | None) -> str:
+    """A time of a catalog or journal in the reader's own zone."""
+    if not text:
+        return ""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return text
