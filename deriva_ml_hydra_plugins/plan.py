@@ -125,5 +125,6 @@ def model_of(config: DictConfig) -> tuple[Any, str]:
     partial = node.get("_partial_") or node.get("_zen_partial")
     if not target or not partial:
         return None, key  # not a plain partial: the job itself finds out what it is
-    names = [str(name) for name in node if not str(name).startswith(("_", "zen_"))]
+    unseen = set(node.get("_zen_exclude") or ())  # hydra-zen keeps these from the model: a description, say
+    names = [str(name) for name in node if not str(name).startswith(("_", "zen_")) and name not in unseen]
     return functools.partial(get_object(str(target)), **dict.fromkeys(names)), key
