@@ -14,9 +14,7 @@ def _train(epochs=1, *, ml_instance=None, execution=None):
 
 
 def test_fields_that_hydra_zen_keeps_from_the_model_are_no_arguments_of_it():
-    """
-    A described option (`zen_meta`) of the demo project was refused in every sweep, though each job would run.
-    """
+    """A described option (`zen_meta`) of the demo project was refused in every sweep, though each job would run."""
     described = builds(_train, populate_full_signature=True, zen_partial=True, zen_meta={"description": "Quick."})
 
     model, key = model_of(OmegaConf.create({"model_config": OmegaConf.structured(described)}))
