@@ -1,0 +1,154 @@
+"""What an execution makes: files, datasets and values of features."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
+from deriva_ml_core.assets.specs import DRY_RUN_RID
+from deriva_ml_core.executions.committing import Manner, commit
+from deriva_ml_core.executions.execution_life import ExecutionLife
+from deriva_ml_core.executions.opening import METADATA_TABLE
+from deriva_ml_core.executions.states import Status
+
+if TYPE_CHECKING:
+    from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.datasets.feature_records import FeatureRecord
+
+
+class ExecutionOutputs(ExecutionLife):
+    """The files, datasets and values of features that an execution makes."""
+
+    def asset_file_path(  # noqa: PLR0917  # projects call it by position
+        self,
+        asset_name: str,
+        file_name: str | Path,
+        asset_types: str | Iterable[str] | None = None,
+        copy_file: bool = False,
+        rename_file: str | None = None,
+        metadata: Mapping[str, Any] | object | None = None,
+        description: str | None = None,
+        **columns: Any,
+    ) -> AssetFilePath:
+        """
+        Name one output; write it to the path that is returned. See `assets.staging.Staging.register`.
+
+        Raises:
+            DerivaMLException: the table, a type, a column or the name is wrong: said now, not at upload.
+        """
+        if str(asset_name) == METADATA_TABLE and asset_types is None and Path(file_name).name == "metrics.json":
+            asset_types = self._metrics_types()
+        return self._opened.staging.register(
+            str(asset_name), file_name, asset_types, copy_file, rename_file, metadata, description, **columns
+        )
+
+    def metrics_file(self, filename: str = "metrics.jsonl") -> AssetFilePath:
+        """The place of a metrics file; it is uploaded with the outputs."""
+        return self.asset_file_path(METADATA_TABLE, filename, asset_types=self._metrics_types())
+
+    def _metrics_types(self) -> list[str]:
+        terms = self._session.vocabularies.terms(self._session.model.ml_table("Asset_Type"))
+        return [name for name in ("Metrics_File",) if name in terms]
+
+    def upload_execution_outputs(  # noqa: PLR0917  # projects call it by position
+        self,
+        clean_folder: bool | None = None,
+        progress_callback: ProgressCallback | None = None,
+        max_retries: int = 3,
+        retry_delay: float = 5.0,
+        timeout: tuple[float, float] | None = None,
+        chunk_size: int | None = None,
+    ) -> dict[str, list[AssetFilePath]]:
+        """
+        Bring the outputs into the catalog: "schema/table" to the files. See `commit_output_assets`.
+
+        Args:
+            max_retries: how often files that got no answer are tried again; retry_delay: seconds before that.
+            timeout: accepted; the connection's own is used.
+            chunk_size: bytes; larger files go in chunks.
+        """
+        report = self.commit_output_assets(
+            clean_folder, progress_callback, max_retries=max_retries, retry_delay=retry_delay, chunk_size=chunk_size
+        )
+        del timeout
+        return report.assets
+
+    def commit_output_assets(
+        self,
+        clean_folder: bool | None = None,
+        progress_callback: ProgressCallback | None = None,
+        *,
+        max_retries: int = 0,
+        retry_delay: float = 5.0,
+        chunk_size: int | None = None,
+    ) -> UploadReport:
+        """
+        Bring the outputs into the catalog; a running execution is stopped first. Called again, it adds what is new.
+
+        Args:
+            clean_folder: remove the files once all are in the catalog; the connection's choice by default.
+            progress_callback: hears of every block sent.
+
+        Raises:
+            DerivaMLUploadError: some are not in the catalog; all are kept, and the message has the command for later.
+        """
+        if self.is_dry_run:
+            return UploadReport(execution_rids=[DRY_RUN_RID])
+        if self.status is Status.created:
+            self.execution_start()
+        if self.status is Status.running:
+            self.execution_stop()
+        clean = self._ml.clean_execution_dir if clean_folder is None else clean_folder
+        report = commit(
+            self._session,
+            self._opened,
+            progress=progress_callback,
+            manner=Manner(max_retries, retry_delay, chunk_size),
+        )
+        for table, paths in report.assets.items():
+            self.uploaded_assets.setdefault(table, []).extend(paths)
+        if clean:
+            self._clean()
+        return report
+
+    def _clean(self) -> None:
+        """The files go, the journal stays: it is small, and says when the run started and stopped."""
+        for name in ("assets", "downloaded-assets", "metadata", "unfinished"):
+            shutil.rmtree(self._opened.folder / name, ignore_errors=True)
+
+    def create_dataset(
+        self,
+        dataset_types: str | Sequence[str] | None = None,
+        version: Any = None,
+        description: str = "",
+    ) -> Dataset:
+        """A new dataset that this execution has made."""
+        from deriva_ml_core.datasets.dataset import create_dataset
+
+        self._require_record("make a dataset")
+        return create_dataset(
+            self._session,
+            dataset_types=dataset_types,
+            description=description,
+            execution_rid=self.execution_rid,
+            version=version,
+            cache_dir=self._ml.cache_dir,
+        )
+
+    def add_features(self, features: Iterable[FeatureRecord]) -> int:
+        """
+        Store values of features as said by this execution, in bulk; how many were new. A dry run only checks them.
+
+        Raises:
+            DerivaMLValidationError: a row, term, asset or value is wrong; each is named, and nothing was stored.
+        """
+        from deriva_ml_core.datasets.feature_values import add_features, check_features
+
+        if self.is_dry_run:
+            check_features(self._session, features, self.execution_rid)
+            return 0
+        return add_features(self._session, features, self.execution_rid)
