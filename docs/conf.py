@@ -1,8 +1,13 @@
 """Sphinx configuration of the documentation."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+
 project = "deriva-ml"
 author = "The deriva-ml maintainers"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "reference"]
 source_suffix = {".md": "markdown"}
 exclude_patterns: list[str] = []
 html_theme = "furo"

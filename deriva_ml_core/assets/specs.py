@@ -39,7 +39,13 @@ RID = Annotated[str, AfterValidator(check_rid)]
 
 
 class AssetSpec(BaseModel):
-    """One input asset, by RID; `cache=True` keeps its bytes for later executions."""
+    """
+    One input asset.
+
+    Args:
+        rid: of the asset, in any asset table.
+        cache: keep its bytes for later executions.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +66,13 @@ class AssetSpec(BaseModel):
 
 
 class LocalFile(BaseModel):
-    """One input that is a file of this machine: recorded as a File row and linked as Input, never uploaded."""
+    """
+    One input that is a file of this machine: recorded as a File row and linked as Input, never uploaded.
+
+    Args:
+        path: the file.
+        cache: without effect; it stands where AssetSpec has it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,7 +121,13 @@ class LocalFileConfig:
 
 @dataclass
 class AssetRIDConfig:
-    """A RID with its description in a hydra-zen store."""
+    """
+    A RID with its description in a hydra-zen store.
+
+    Args:
+        rid: of the asset.
+        description: for people, in the menu.
+    """
 
     rid: str
     description: str = ""

@@ -23,13 +23,17 @@ class DerivaMLConfig(BaseModel):
         catalog_id: number, alias or name of the catalog; `5@2Z-ABCD-…` is a snapshot of catalog 5.
         domain_schemas: the project's own schemas; None asks the catalog.
         default_schema: the schema in which tables are looked up by bare name.
+        project_name: for the project's own use; deriva-ml only keeps it.
         working_dir: used as given; without one `~/.deriva-ml/<hostname>/<catalog_id>`.
         cache_dir: None is `cache` in the working folder.
         hydra_runtime_output_dir: Hydra's output folder of this job; known by itself under Hydra.
+        ml_schema: the schema with deriva-ml's tables.
         logging_level: of deriva-ml's own messages; deriva_logging_level: of the deriva client's.
         credential: never printed and never serialized to JSON; None uses deriva's own login.
+        s3_bucket: where bags for MINIDs are put.
         use_minid: only with an s3_bucket.
         clean_execution_dir: remove an execution's folder once all of it is in the catalog.
+        mode: accepted from projects of the newer generation; every connection is online.
         check_auth: kept for projects of the 1.2 generation; the login is always checked.
     """
 

@@ -14,6 +14,7 @@ class MultirunSpec:
     """A named sweep.
 
     Attributes:
+        name: what `+multirun=NAME` calls.
         overrides: Hydra overrides, sweeps among them, in the order in which they are applied.
         description: Markdown of the parent execution, without the indentation of its source.
     """

@@ -23,6 +23,15 @@ class BaseConfig:
     """What every notebook's configuration has; subclass it to add fields of your own.
 
     The fields of the groups are Any: pydantic models do not fit Hydra's structured configurations.
+
+    Attributes:
+        deriva_ml: the connection, a DerivaMLConfig.
+        datasets: input datasets.
+        assets: input assets.
+        dry_run: check everything and bring the inputs; write nothing to the catalog.
+        description: Markdown of the execution.
+        config_choices: the chosen option of each group; filled in.
+        script_config: called instead of a model, for projects of the former generation.
     """
 
     deriva_ml: Any = None

@@ -18,8 +18,10 @@ class DatasetSpec(BaseModel):
     One input dataset.
 
     Args:
+        rid: of the dataset.
         version: a release; None is the dataset's current version, fixed when the execution is created.
         materialize: whether the files of its assets come with it.
+        description: for people; it is not recorded.
         exclude_tables: names of tables that are left out, with all that is reached through them only.
         timeout: seconds to connect and seconds between bytes.
         fetch_concurrency: files fetched at a time.
