@@ -8,14 +8,13 @@ skip and the next writer closes. Nothing is rewritten, nothing is lost.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from deriva_ml_core.errors import WorkingFolderError
+from deriva_ml_core.assets.lines import append_lines, read_lines
 
 Status = Literal["pending", "uploaded", "failed"]
 
@@ -102,7 +101,9 @@ class AssetLedger:
         if not facts:
             return
         with self._lock:
-            _append_lines(self._file, [json.dumps(fact, ensure_ascii=True, default=str) for fact in facts], durable)
+            append_lines(
+                self._file, [json.dumps(fact, ensure_ascii=True, default=str) for fact in facts], durable=durable
+            )
             for fact in facts:
                 self._apply(fact)
 
@@ -118,31 +119,4 @@ class AssetLedger:
 
 
 def _read_facts(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-    except OSError as err:
-        raise WorkingFolderError(f"can't read {file}: {err.strerror}") from err
-    for line in text.splitlines():
-        try:
-            fact = json.loads(line)
-        except ValueError:  # the torn line of a process that was killed
-            continue
-        if isinstance(fact, dict) and isinstance(fact.get("key"), str):
-            yield fact
-
-
-def _append_lines(file: Path, lines: list[str], durable: bool) -> None:
-    try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            data = ("\n" * torn + "\n".join(lines) + "\n").encode()
-            while data:
-                data = data[os.write(descriptor, data) :]
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as err:
-        raise WorkingFolderError(f"can't write {file}: {err.strerror}") from err
+    return (fact for fact in read_lines(file) if isinstance(fact.get("key"), str))

@@ -12,13 +12,14 @@ import logging
 import mimetypes
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.ledger import StagedAsset
 from deriva_ml_core.assets.locks import file_lock
+from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner, may_pass
 from deriva_ml_core.assets.names import hatrac_path
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter, UploadReport
@@ -26,7 +27,7 @@ from deriva_ml_core.assets.records import StoredFile, record_files
 from deriva_ml_core.assets.staging import StagedFile, Staging
 from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import objects
-from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch, DerivaMLException, WorkingFolderError
+from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, WorkingFolderError
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -51,9 +52,8 @@ def upload_staged(
     execution_rid: str,
     *,
     progress: ProgressCallback | None = None,
-    max_retries: int = 0,
-    retry_delay: float = 5.0,
-    chunk_size: int | None = None,
+    manner: Manner = DEFAULT_MANNER,
+    tables: Collection[str] | None = None,
     workers: int = DEFAULT_WORKERS,
 ) -> UploadReport:
     """
@@ -64,24 +64,16 @@ def upload_staged(
 
     Args:
         progress: called, one call at a time, with the state of the whole upload.
-        max_retries: how often files that failed for want of an answer are tried again, beyond the repeats of single
-            requests; retry_delay: seconds before that.
-        chunk_size: bytes; larger files go in chunks and go on at the last accepted one.
+        tables: names of the asset tables whose files go up now; the others stay staged. All where None.
         workers: files sent at a time.
 
     Raises:
         WorkingFolderError: the ledger can't be written.
     """
     with file_lock(staging.folder / "upload.lock"):  # the second command finds nothing left to do
-        upload = _Upload(
-            session,
-            staging,
-            execution_rid,
-            progress=progress,
-            chunk_size=chunk_size or objects.DEFAULT_CHUNK_BYTES,
-            workers=workers,
-        )
-        return upload.run(max_retries, retry_delay)
+        upload = _Upload(session, staging, execution_rid, progress=progress, tables=tables, workers=workers)
+        with session.client.timeouts(manner.timeout_s):
+            return upload.run(manner)
 
 
 class _Upload:
@@ -92,23 +84,24 @@ class _Upload:
         execution_rid: str,
         *,
         progress: ProgressCallback | None,
-        chunk_size: int,
+        tables: Collection[str] | None,
         workers: int,
     ) -> None:
         self._session, self._staging, self._execution = session, staging, execution_rid
-        self._workers, self._chunk_size = workers, chunk_size
-        self._pending = staging.pending()
+        self._workers, self._chunk_size = workers, objects.DEFAULT_CHUNK_BYTES
+        self._pending = [file for file in staging.pending() if tables is None or file.asset.table in tables]
         self._meter = ProgressMeter(progress, {file.path: file.path.stat().st_size for file in self._pending})
         self.report = UploadReport(execution_rids=[execution_rid])
 
-    def run(self, max_retries: int, retry_delay_s: float) -> UploadReport:
+    def run(self, manner: Manner) -> UploadReport:
+        self._chunk_size = manner.chunk_size or self._chunk_size
         self._warn()
         left = self._attempt(self._pending)
-        for _ in range(max_retries):
+        for pause_s in manner.pauses_s():
             if not left:
                 break
-            log.warning("%d file(s) were not uploaded; trying again in %g s", len(left), retry_delay_s)
-            time.sleep(retry_delay_s)  # the server or the network may come back
+            log.warning("%d file(s) were not uploaded; trying again in %.1f s", len(left), pause_s)
+            time.sleep(pause_s)  # the server or the network may come back
             left = self._attempt([file for file, _ in left])
         for file, error in left:
             self._failed(file, error)
@@ -124,7 +117,7 @@ class _Upload:
             if outcome.answer is not None:
                 sent.append(outcome.answer)
                 self._keep(outcome.answer)
-            elif isinstance(outcome.error, CatalogUnreachable):
+            elif outcome.error is not None and may_pass(outcome.error):
                 again.append((outcome.job, outcome.error))
             elif outcome.error is not None:
                 self._failed(outcome.job, outcome.error)
@@ -179,21 +172,27 @@ class _Upload:
         for outcome in in_parallel(by_table.items(), self._record_table, workers=4):
             if outcome.error is not None:  # no answer: nothing is known of the whole table
                 again += [(one.file, outcome.error) for one in outcome.job[1]]
+            again += outcome.answer or ()
         return again
 
-    def _record_table(self, group: tuple[tuple[str, str], list[_Sent]]) -> None:
+    def _record_table(self, group: tuple[tuple[str, str], list[_Sent]]) -> list[tuple[StagedFile, DerivaMLException]]:
+        """What may succeed another time."""
         identity, sent = group
         files = [_stored(one.asset) for one in sent]
         result = record_files(self._session, identity, files, execution_rid=self._execution, role="Output")
         self.report.warnings += result.warnings
         done: list[tuple[str, dict[str, Any]]] = []
+        again: list[tuple[StagedFile, DerivaMLException]] = []
         for one, rid in zip(sent, result.rids, strict=True):
-            if isinstance(rid, DerivaMLException):
+            if isinstance(rid, str):
+                done.append((one.asset.key, {"status": "uploaded", "rid": rid, "error": None}))
+                self._succeeded(one, rid)
+            elif may_pass(rid):
+                again.append((one.file, rid))
+            else:
                 self._failed(one.file, rid)
-                continue
-            done.append((one.asset.key, {"status": "uploaded", "rid": rid, "error": None}))
-            self._succeeded(one, rid)
         self._staging.ledger.update_many(done)
+        return again
 
     # --- the report ---------------------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import IO, Any, Self
@@ -46,6 +47,7 @@ Body = bytes | str | IO[bytes]
 
 _REFUSED_UNDONE = frozenset({429, 503})
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_LONGEST_WAIT_S = 300.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -140,6 +142,17 @@ class HttpClient:
             return answer
         raise self._refused(method, path, answer)
 
+    @contextmanager
+    def timeouts(self, seconds: tuple[float, float] | None) -> Iterator[None]:
+        """Other time-outs (to connect, to read) for the requests that begin in the block; None changes nothing."""
+        before = self.patience
+        if seconds is not None:
+            self.patience = replace(before, connect_timeout_s=seconds[0], read_timeout_s=seconds[1])
+        try:
+            yield
+        finally:
+            self.patience = before
+
     def close(self) -> None:
         """Close every connection; a later request opens a new one."""
         self._pool.clear()
@@ -159,7 +172,7 @@ class HttpClient:
 
     def _retries(self, method: str) -> urllib3.Retry:
         says_the_same = method in ("GET", "HEAD", "PUT")
-        kind = urllib3.Retry if self.patience.doubt_unknown_names else _NamesAreRight
+        kind = _Repeats if self.patience.doubt_unknown_names else _NamesAreRight
         return kind(
             total=None,
             connect=self.patience.connect_repeats,
@@ -211,8 +224,17 @@ class HttpClient:
         return f"{fault}: type `deriva-globus-auth-utils login --host {self.hostname}` and try again"
 
 
-class _NamesAreRight(urllib3.Retry):
-    """Repeats as urllib3 does, but for a host that the name service says there is not."""
+class _Repeats(urllib3.Retry):
+    """Repeats as urllib3 does, and waits as a server asks (Retry-After), but never for hours."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Seconds that the server asks to wait, at most `_LONGEST_WAIT_S`; None where it does not say."""
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, _LONGEST_WAIT_S)
+
+
+class _NamesAreRight(_Repeats):
+    """Repeats like the others, but for a host that the name service says there is not."""
 
     def increment(
         self,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.errors import DerivaMLUploadError
@@ -16,24 +16,6 @@ from deriva_ml_core.executions.states import Status
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.executions.opening import Opened
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """
-    How to upload.
-
-    Args:
-        max_retries: how often files that got no answer are tried again; retry_delay_s: seconds before that.
-        chunk_size: bytes; larger files go in chunks; None is the transfer engine's own.
-    """
-
-    max_retries: int = 0
-    retry_delay_s: float = 5.0
-    chunk_size: int | None = None
-
-
-DEFAULT_MANNER = Manner()
 
 
 def commit(
@@ -97,15 +79,7 @@ def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback 
             f"{session.hostname} does not answer: {len(opened.staging.pending())} output file(s) of execution {rid} "
             f"are kept in {opened.folder}; finish with: deriva-ml-executions upload {rid}"
         )
-    return upload_staged(
-        session,
-        opened.staging,
-        rid,
-        progress=progress,
-        max_retries=manner.max_retries,
-        retry_delay=manner.retry_delay_s,
-        chunk_size=manner.chunk_size,
-    )
+    return upload_staged(session, opened.staging, rid, progress=progress, manner=manner)
 
 
 def _not_finished(opened: Opened, error: BaseException) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.specs import DRY_RUN_RID
-from deriva_ml_core.executions.committing import Manner, commit
+from deriva_ml_core.executions.committing import commit
 from deriva_ml_core.executions.execution_life import ExecutionLife
 from deriva_ml_core.executions.opening import METADATA_TABLE
 from deriva_ml_core.executions.states import Status
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from deriva_ml_core.datasets.dataset import Dataset
     from deriva_ml_core.datasets.feature_records import FeatureRecord
 
+METRICS_FILE = "metrics.jsonl"
+
 
 class ExecutionOutputs(ExecutionLife):
     """The files, datasets and values of features that an execution makes."""
+
+    _metrics: AssetFilePath | None = None
 
     def asset_file_path(  # noqa: PLR0917  # projects call it by position
         self,
@@ -46,9 +51,36 @@ class ExecutionOutputs(ExecutionLife):
             str(asset_name), file_name, asset_types, copy_file, rename_file, metadata, description, **columns
         )
 
-    def metrics_file(self, filename: str = "metrics.jsonl") -> AssetFilePath:
+    def metrics_file(self, filename: str = METRICS_FILE) -> AssetFilePath:
         """The place of a metrics file; it is uploaded with the outputs."""
         return self.asset_file_path(METADATA_TABLE, filename, asset_types=self._metrics_types())
+
+    def log_metrics(self, step: float | None = None, /, **values: Any) -> None:
+        """
+        Keep what was measured at one step, as a line of the run's metrics file; `log_metrics(3, loss=0.25)`.
+
+        The file can be read while the run goes on (`metrics`, or any reader of JSON lines), by any process.
+
+        Args:
+            step: number of the step, epoch or batch; None for values of the run as a whole.
+            values: numbers, texts, truth values, or None.
+
+        Raises:
+            DerivaMLValidationError: there is no value, or one is of another kind.
+            WorkingFolderError: the file can't be written.
+        """
+        from deriva_ml_core.executions.metrics import append_metrics
+
+        if self._metrics is None:
+            self._metrics = self.metrics_file()
+        append_metrics(self._metrics, step, values)
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """What `log_metrics` has kept so far, in order: step, time and the values of each."""
+        from deriva_ml_core.executions.metrics import read_metrics
+
+        return list(read_metrics(self._metrics or self._opened.staging.assets_folder / METADATA_TABLE / METRICS_FILE))
 
     def _metrics_types(self) -> list[str]:
         terms = self._session.vocabularies.terms(self._session.model.ml_table("Asset_Type"))
@@ -67,24 +99,24 @@ class ExecutionOutputs(ExecutionLife):
         Bring the outputs into the catalog: "schema/table" to the files. See `commit_output_assets`.
 
         Args:
-            max_retries: how often files that got no answer are tried again; retry_delay: seconds before that.
-            timeout: accepted; the connection's own is used.
+            max_retries: how often files that got no answer are tried again.
+            retry_delay: seconds before the first of these; each further pause is twice as long.
+            timeout: seconds to connect and to wait for an answer; the connection's own by default.
             chunk_size: bytes; larger files go in chunks.
+
+        Raises:
+            DerivaMLConfigurationError: a value that can't be meant; nothing has happened.
+            DerivaMLUploadError: some are not in the catalog; all are kept.
         """
-        report = self.commit_output_assets(
-            clean_folder, progress_callback, max_retries=max_retries, retry_delay=retry_delay, chunk_size=chunk_size
-        )
-        del timeout
-        return report.assets
+        manner = Manner(max_retries, retry_delay, timeout, chunk_size)
+        return self.commit_output_assets(clean_folder, progress_callback, manner=manner).assets
 
     def commit_output_assets(
         self,
         clean_folder: bool | None = None,
         progress_callback: ProgressCallback | None = None,
         *,
-        max_retries: int = 0,
-        retry_delay: float = 5.0,
-        chunk_size: int | None = None,
+        manner: Manner = DEFAULT_MANNER,
     ) -> UploadReport:
         """
         Bring the outputs into the catalog; a running execution is stopped first. Called again, it adds what is new.
@@ -92,6 +124,7 @@ class ExecutionOutputs(ExecutionLife):
         Args:
             clean_folder: remove the files once all are in the catalog; the connection's choice by default.
             progress_callback: hears of every block sent.
+            manner: repeats, time-outs, chunks.
 
         Raises:
             DerivaMLUploadError: some are not in the catalog; all are kept, and the message has the command for later.
@@ -103,12 +136,7 @@ class ExecutionOutputs(ExecutionLife):
         if self.status is Status.running:
             self.execution_stop()
         clean = self._ml.clean_execution_dir if clean_folder is None else clean_folder
-        report = commit(
-            self._session,
-            self._opened,
-            progress=progress_callback,
-            manner=Manner(max_retries, retry_delay, chunk_size),
-        )
+        report = commit(self._session, self._opened, progress=progress_callback, manner=manner)
         for table, paths in report.assets.items():
             self.uploaded_assets.setdefault(table, []).extend(paths)
         if clean:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from deriva_ml_core.assets.manner import Manner
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
@@ -159,7 +160,7 @@ def test_large_files_go_in_chunks(image_session, staging, execution_rid):
     """A file above chunk_size arrives whole."""
     data = os.urandom(100_000)
     staging.register("Image", "big.bin").write_bytes(data)
-    upload_staged(image_session, staging, execution_rid, chunk_size=30_000)
+    upload_staged(image_session, staging, execution_rid, manner=Manner(chunk_size=30_000))
     (row,) = rows.select(image_session, "Image")
 
     assert objects.get_file(image_session, row["URL"], staging.folder / "back").read_bytes() == data
@@ -177,7 +178,7 @@ def test_no_answer_is_tried_again(image_session, staging, execution_rid, monkeyp
         return real(method, path, **options)
 
     monkeypatch.setattr(image_session.client, "request", first_time_away)
-    report = upload_staged(image_session, staging, execution_rid, max_retries=2, retry_delay=0)
+    report = upload_staged(image_session, staging, execution_rid, manner=Manner(2, retry_delay_s=0))
 
     assert (report.total_uploaded, report.errors, len(refused)) == (2, [], 2)
 
@@ -230,10 +231,10 @@ def test_ctrl_c_does_not_wait_for_a_large_file(image_session, staging, execution
 
     before = image_session.client.requests_sent
     with pytest.raises(KeyboardInterrupt):
-        upload_staged(image_session, staging, execution_rid, chunk_size=10_000, progress=interrupt)
+        upload_staged(image_session, staging, execution_rid, manner=Manner(chunk_size=10_000), progress=interrupt)
     sent = image_session.client.requests_sent - before
     later = Staging(staging.folder, image_session)
-    report = upload_staged(image_session, later, execution_rid, chunk_size=10_000)
+    report = upload_staged(image_session, later, execution_rid, manner=Manner(chunk_size=10_000))
 
     assert sent < 60
     assert report.total_uploaded == 2
@@ -247,6 +248,7 @@ def test_an_upload_killed_at_any_moment_is_finished_later(image_session, local_s
     code = f"""
 import sys
 from pathlib import Path
+from deriva_ml_core.assets.manner import Manner
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog.session import CatalogSession

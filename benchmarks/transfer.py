@@ -1,0 +1,356 @@
+"""
+Transfer: small and large outputs beside mlflow and deriva's own uploader, resume, many files, inputs, distance.
+
+    python benchmarks/transfer.py [--only small,large,resume,many,inputs,distance] [--gib 4] [--mlflow PYTHON]
+
+Every subject is a process of its own against a server that is one too: `deriva-ml-catalog serve` for us and for
+deriva's uploader, `mlflow server` for mlflow, all on this machine, with files on the same disk. What is timed is the
+upload itself, without the start of Python. mlflow is installed with uv into an environment of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from _harness import Figure, report
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
+from meddling_proxy import MeddlingProxy
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.http import HttpClient
+from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.schema.install import install_schema
+from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
+
+PARTS = ("small", "large", "resume", "many", "inputs", "distance")
+MIB = 2**20
+RUNS = 3
+
+UPLOAD = """
+import json, resource, sys, time
+from pathlib import Path
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.catalog.session import CatalogSession
+url, catalog, execution, files, folder = sys.argv[1:]
+with CatalogSession.connect("local", catalog, base_url=url) as session:
+    staging = Staging(Path(folder), session)
+    start = time.perf_counter()
+    if files != "-":
+        for file in sorted(Path(files).iterdir()):
+            staging.register("Image", file)
+    staged = time.perf_counter() - start
+    before = session.client.requests_sent
+    report = upload_staged(session, staging, execution)
+    seconds = time.perf_counter() - start
+    report.raise_for_failures()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps({"s": seconds, "staged_s": staged, "peak_mb": peak, "files": report.total_uploaded,
+                      "requests": session.client.requests_sent - before}))
+"""
+
+MLFLOW = """
+import json, os, sys, time
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+import mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+with mlflow.start_run():
+    start = time.perf_counter()
+    mlflow.log_artifacts(sys.argv[2])
+    print(json.dumps({"s": time.perf_counter() - start}))
+"""
+
+DERIVA = """
+import json, sys, time
+from deriva.transfer.upload.deriva_upload import GenericUploader
+where, catalog, credential, config, folder = sys.argv[1:]
+server = {"host": where, "protocol": "http", "catalog_id": catalog}
+uploader = GenericUploader(config_file=config, credential_file=credential, server=server)
+start = time.perf_counter()
+uploader.scanDirectory(folder)
+uploader.uploadFiles()
+print(json.dumps({"s": time.perf_counter() - start}))
+"""
+
+DERIVA_CONFIG = {
+    "asset_mappings": [
+        {
+            "file_pattern": ".*/(?P<name>[^/]+)$",
+            "ext_pattern": r".*[.](?P<file_ext>bin)$",
+            "target_table": ["demo", "Image"],
+            "checksum_types": ["md5"],
+            "hatrac_templates": {"hatrac_uri": "/hatrac/Image/{md5}.{file_name}"},
+            "record_query_template": "/entity/{target_table}/MD5={md5}&Filename={file_name}",
+            "column_map": {"MD5": "{md5}", "URL": "{URI}", "Length": "{file_size}", "Filename": "{file_name}"},
+        }
+    ]
+}
+
+INPUTS = """
+import json, sys, tempfile, time
+from pathlib import Path
+from deriva_ml_core.assets.download import fetch_assets
+from deriva_ml_core.assets.specs import AssetSpec
+from deriva_ml_core.catalog.session import CatalogSession
+url, catalog, execution, cache, *rids = sys.argv[1:]
+specs = [AssetSpec(rid, cache=True) for rid in rids]
+with CatalogSession.connect("local", catalog, base_url=url) as session:
+    before = session.client.requests_sent
+    start = time.perf_counter()
+    fetch_assets(session, specs, Path(tempfile.mkdtemp(dir=cache)), Path(cache), execution_rid=execution)
+    print(json.dumps({"s": time.perf_counter() - start, "requests": session.client.requests_sent - before}))
+"""
+
+RUN = """
+import functools, json, sys, time
+from pathlib import Path
+from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.runner import run_model
+from deriva_ml_core.workflows.workflow import Workflow
+url, catalog, folder = sys.argv[1:]
+class Distant(DerivaML):
+    def _connect(self, hostname, catalog_id, credential, schemas):
+        return CatalogSession.connect(hostname, catalog_id, base_url=url, **schemas)
+def model(rate=0.1, *, ml_instance, execution=None):
+    for number in range(8):
+        path = execution.asset_file_path("Execution_Asset", f"{number}.txt")
+        path.write_text(f"{time.time_ns()} {number}")
+start = time.perf_counter()
+run_model(
+    {"hostname": "localhost", "catalog_id": catalog, "working_dir": folder}, [], [], "distance",
+    Workflow(name="Distance", workflow_type="Training"), functools.partial(model), ml_class=Distant,
+)
+print(json.dumps({"s": time.perf_counter() - start}))
+"""
+
+
+class Bench:
+    """A server, a catalog in it with the asset table Image, and an execution."""
+
+    def __init__(self, folder: Path, url: str, mlflow: Path, running: ExitStack) -> None:
+        self.folder, self.url, self.mlflow, self.turn = folder, url, mlflow, 0
+        self.running, self.mlflow_url = running, None
+        client = HttpClient(url)
+        made = client.request("POST", "/ermrest/catalog", body=b"{}", headers={"Content-Type": "application/json"})
+        client.close()
+        self.catalog = str(json.loads(made.data)["id"])
+        self.session = CatalogSession.connect("local", self.catalog, base_url=url)
+        install_schema(self.session)
+        create_domain_schema(self.session, "demo")
+        create_asset_table(self.session, "demo", "Image")
+        row = rows.insert_one(self.session, "deriva-ml:Execution", Description="benchmark", Status="Running")
+        self.execution = row["RID"]
+
+    def files(self, count: int, size_bytes: int) -> Path:
+        """A folder of files whose content nobody has seen."""
+        self.turn += 1
+        folder = self.folder / f"files-{self.turn}"
+        folder.mkdir()
+        for number in range(count):
+            with (folder / f"{number:05}.bin").open("wb") as file:
+                for start in range(0, size_bytes, MIB):
+                    file.write(os.urandom(min(MIB, size_bytes - start)))
+        return folder
+
+    def upload(self, files: Path | str, *, url: str = "", staging: str = "") -> dict:
+        """Our own upload."""
+        place = self.folder / (staging or f"staging-{self.turn}")
+        return run(sys.executable, UPLOAD, url or self.url, self.catalog, self.execution, files, place)
+
+    def upload_by_deriva(self, files: Path) -> dict:
+        """The uploader of deriva, to the same catalog."""
+        config, credential = self.folder / "uploader.json", self.folder / "credential.json"
+        config.write_text(json.dumps(DERIVA_CONFIG))
+        where = urlsplit(self.url).netloc
+        credential.write_text(json.dumps({where: {"bearer-token": "any"}}))
+        return run(sys.executable, DERIVA, where, self.catalog, credential, config, files)
+
+    def upload_by_mlflow(self, files: Path) -> dict:
+        """As artifacts of mlflow, to its own server, which is started once."""
+        if self.mlflow_url is None:
+            self.mlflow_url = self.running.enter_context(mlflow_server(self.mlflow, self.folder))
+        return run(self.mlflow, MLFLOW, self.mlflow_url, files)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, by comma (%(default)s)")
+    parser.add_argument("--gib", type=float, default=4, help="size of the largest file (%(default)s)")
+    parser.add_argument("--mlflow", type=Path, help="the Python of an environment that has mlflow")
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="transfer-benchmark-", dir=os.environ.get("TMPDIR")))
+    try:
+        python = args.mlflow or install_mlflow(folder)
+        with ExitStack() as running:
+            bench = Bench(folder, running.enter_context(served(folder / "server")), python, running)
+            figures = [figure for part in args.only.split(",") for figure in globals()[part](bench, args)]
+            return report("Transfer", {}, figures)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
+    """500 files of 4 KiB."""
+    count, ours, theirs = 500, [], []
+    for _turn in range(RUNS):
+        files = bench.files(count, 4096)
+        theirs.append(count / bench.upload_by_mlflow(files)["s"])
+        ours.append(count / bench.upload(files)["s"])
+    derivas = count / bench.upload_by_deriva(bench.files(count, 4096))["s"]
+    yield Figure("mlflow, 500 files of 4 KiB", median(theirs), 0, "/s", at_least=True)
+    yield Figure("deriva's uploader, the same", derivas, 0, "/s", at_least=True)
+    yield Figure("deriva-ml, the same", median(ours), 0, "/s", at_least=True)
+    yield Figure("deriva-ml / mlflow", median(o / t for o, t in zip(ours, theirs, strict=True)), 4, at_least=True)
+    yield Figure("deriva-ml / deriva's uploader", median(ours) / derivas, 4, at_least=True)
+
+
+def large(bench: Bench, args: argparse.Namespace) -> Iterator[Figure]:
+    """One file of 256 MiB, one of 4 GiB."""
+    for mib, runs in ((256, RUNS), (round(args.gib * 1024), 1)):
+        ratios, rates, theirs, peaks = [], [], [], []
+        for _ in range(runs):
+            files = bench.files(1, mib * MIB)
+            theirs.append(mib / bench.upload_by_mlflow(files)["s"])
+            done = bench.upload(files)
+            rates.append(mib / done["s"])
+            ratios.append(rates[-1] / theirs[-1])
+            peaks.append(done["peak_mb"])
+            shutil.rmtree(files)
+        yield Figure(f"mlflow, {mib} MiB", median(theirs), 0, "MiB/s", at_least=True)
+        yield Figure(f"deriva-ml, {mib} MiB", median(rates), 0, "MiB/s", at_least=True)
+        yield Figure(f"deriva-ml / mlflow, {mib} MiB", median(ratios), 2, at_least=True)
+        yield Figure(f"memory of the client, {mib} MiB", max(peaks), 150, "MB")
+
+
+def resume(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
+    """Killed at half of 1 GiB: what the second command sends."""
+    size = 1024 * MIB
+    files = bench.files(1, size)
+    where = urlsplit(bench.url)
+    with MeddlingProxy(where.hostname, where.port) as proxy:
+        arguments = [sys.executable, "-c", UPLOAD, proxy.url, bench.catalog, bench.execution, files]
+        with subprocess.Popen([*map(str, arguments), str(bench.folder / "killed")]) as process:
+            while proxy.bytes_up < size / 2:
+                time.sleep(0.005)
+            process.kill()
+        before = proxy.bytes_up
+        bench.upload("-", url=proxy.url, staging="killed")
+        yield Figure("killed at half: sent by the second command", 100 * (proxy.bytes_up - before) / size, 55, "%")
+
+
+def many(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
+    """10,000 files, and a tenth of them."""
+    few = bench.upload(bench.files(1_000, 100))
+    lots = bench.upload(bench.files(10_000, 100))
+    yield Figure("10,000 files, requests besides the objects'", lots["requests"] - 10_000, 40, "")
+    yield Figure("10,000 files / 1,000 files, time of each", lots["s"] / 10 / few["s"], 1.3)
+
+
+def inputs(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
+    """100 input assets, warm."""
+    bench.upload(bench.files(100, 10_000), staging="inputs")
+    made = rows.select(bench.session, "Image", {"Length": 10_000}, columns=["RID"])
+    rids = [row["RID"] for row in made]
+    cache = bench.folder / "cache"
+    cache.mkdir()
+    done = [run(sys.executable, INPUTS, bench.url, bench.catalog, bench.execution, cache, *rids) for _ in range(4)]
+    yield Figure("100 input assets, warm: requests", max(one["requests"] for one in done[1:]), 3, "")
+    yield Figure("100 input assets, warm: time", median(one["s"] for one in done[1:]), 0.2, "s")
+
+
+def distance(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
+    """A run with 8 small outputs, near and 100 ms away."""
+    where = urlsplit(bench.url)
+    near, far = [], []
+    with MeddlingProxy(where.hostname, where.port) as proxy:
+        for _turn in range(RUNS):
+            for delay_s, times in ((0, near), (0.1, far)):
+                proxy.delay_s, proxy.requests = delay_s, 0
+                times.append(run(sys.executable, RUN, proxy.url, bench.catalog, bench.folder / "work")["s"])
+        yield Figure("a run with 8 outputs: requests", proxy.requests, 60, "")
+    yield Figure("a run with 8 outputs, near", median(near), 60, "s")
+    yield Figure("the same, with 100 ms on every request: added", median(far) - median(near), 3.5, "s")
+
+
+# What it stands on
+
+
+def run(python: Path | str, code: str, *arguments: object) -> dict:
+    """The facts that a process prints."""
+    command = [str(python), "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError((done.stderr or done.stdout)[-3000:])
+    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))  # mlflow says more
+
+
+def install_mlflow(folder: Path) -> Path:
+    """An environment with mlflow; its Python."""
+    python = folder / "mlflow-env" / "bin" / "python"
+    subprocess.run(["uv", "venv", "-q", python.parents[1]], check=True)
+    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "mlflow>=3,<4"], check=True)
+    return python
+
+
+@contextmanager
+def served(root: Path) -> Iterator[str]:
+    """`deriva-ml-catalog serve` on a root without users; its URL."""
+    command = [sys.executable, "-m", "deriva_ml_core.cli.catalog", "serve", "--root", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout.readline().removeprefix("listening on ").strip()
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
+    """The server of mlflow, with its own store of artifacts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = folder / "mlflow"
+    home.mkdir(exist_ok=True)
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{home}/db", "--artifacts-destination", str(home / "artifacts")]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health")
+            time.sleep(5)  # its workers start after it has answered
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # it leaves workers behind otherwise
+            process.wait()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"{url} does not answer")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
