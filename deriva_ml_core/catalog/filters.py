@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,15 @@ Filters = Mapping[str, Any]
 
 # Apache refuses request lines of more than 8,190 bytes (LimitRequestLine), nginx of more than 8,192.
 MAX_URL_BYTES = 6_000
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A filter's value: from `low`, included, to `high`, excluded; None has no bound on that side."""
+
+    low: Any = None
+    high: Any = None
+
 
 _LISTS = (list, tuple, set, frozenset)
 _RID = re.compile(r"[0-9A-Z]{1,4}(-[0-9A-Z]{4})*")
@@ -74,6 +84,9 @@ def column_names(columns: Iterable[str]) -> str:
 
 def _filter(column: str, value: Any) -> str:
     name = quote(column, safe="")
+    if isinstance(value, Between):
+        bounds = (("geq", value.low), ("lt", value.high))
+        return "&".join(f"{name}::{operator}::{_literal(at)}" for operator, at in bounds if at is not None)
     if value is None:
         return f"{name}::null::"
     if not isinstance(value, _LISTS):

@@ -1,4 +1,4 @@
-"""Executions as documents for people and scripts: `deriva-ml-executions list` and `show`."""
+"""One execution as a document for people and scripts: `deriva-ml-executions show`."""
 
 from __future__ import annotations
 
@@ -11,31 +11,13 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import LinkedAsset, linked_assets
 from deriva_ml_core.executions.journal import JournalEntry, executions_folder, read_entry
-from deriva_ml_core.executions.record import ExecutionRecord, find_executions, lookup_execution
+from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 from deriva_ml_core.executions.recorder import parse_times
-from deriva_ml_core.schema.terms import UNKNOWN_EXECUTION_DESCRIPTION
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
 
 Document = dict[str, Any]
-
-
-def list_documents(
-    session: CatalogSession,
-    *,
-    status: str | None = None,
-    workflow_type: str | None = None,
-    workflow: str | None = None,
-    limit: int | None = None,
-) -> list[Document]:
-    """The newest executions first; three requests. The sentinel that stands for unknown runs is none of them."""
-    most = None if limit is None else limit + 1
-    wanted = find_executions(session, status=status, workflow_type=workflow_type, workflow=workflow, limit=most)
-    runs = (record for record in wanted if record.description != UNKNOWN_EXECUTION_DESCRIPTION)
-    found = list(runs)[:limit]
-    names = _workflow_rows(session, {record.workflow_rid for record in found if record.workflow_rid})
-    return [_summary(record, names) for record in found]
 
 
 def show_document(session: CatalogSession, working_dir: Path, rid: str) -> Document:
@@ -50,9 +32,9 @@ def show_document(session: CatalogSession, working_dir: Path, rid: str) -> Docum
     assets = linked_assets(session, rid)
     folder = executions_folder(working_dir) / rid
     entry = read_entry(folder)
-    workflows = _workflow_rows(session, [record.workflow_rid] if record.workflow_rid else [])
+    workflows = workflow_rows(session, [record.workflow_rid] if record.workflow_rid else [])
     return {
-        **_summary(record, workflows),
+        **summary(record, workflows),
         "description": record.description,
         "url": None if session.is_embedded else session.record_url(rid),  # no page shows an embedded catalog's rows
         "workflow": _workflow(session, record, workflows),
@@ -66,7 +48,8 @@ def show_document(session: CatalogSession, working_dir: Path, rid: str) -> Docum
     }
 
 
-def _summary(record: ExecutionRecord, workflows: Mapping[str, Mapping[str, Any]]) -> Document:
+def summary(record: ExecutionRecord, workflows: Mapping[str, Mapping[str, Any]]) -> Document:
+    """What a list says of an execution."""
     description = (record.description or "").strip().splitlines()
     return {
         "rid": record.execution_rid,
@@ -82,7 +65,8 @@ def _summary(record: ExecutionRecord, workflows: Mapping[str, Mapping[str, Any]]
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _workflow_rows(session: CatalogSession, rids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def workflow_rows(session: CatalogSession, rids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The rows of workflows, by RID."""
     wanted = list(rids)
     return rows.select_by_rids(session, session.model.ml_table("Workflow"), wanted) if wanted else {}
 

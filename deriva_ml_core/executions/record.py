@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.filters import Between
 from deriva_ml_core.errors import DerivaMLExecutionError, DerivaMLExecutionNotFound
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import linked_assets
@@ -200,6 +201,9 @@ def find_executions(
     workflow_type: str | None = None,
     status: Status | str | None = None,
     dataset: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    rids: Iterable[str] | None = None,
     limit: int | None = None,
 ) -> Iterator[ExecutionRecord]:
     """
@@ -210,6 +214,8 @@ def find_executions(
         workflow_type: a term of Workflow_Type.
         status: of either generation of catalogs.
         dataset: RID of a dataset that they used.
+        since, until: when they were created: not before, and before.
+        rids: none but these.
         limit: at most so many.
     """
     filters: dict[str, Any] = {}
@@ -220,13 +226,22 @@ def find_executions(
         filters["Workflow"] = [rid for rid in of_type if rid in filters.get("Workflow", of_type)]
     if dataset is not None:
         filters["RID"] = _users_of(session, dataset)
+    if rids is not None:
+        known = {rows.normal_rid(rid) for rid in rids}
+        filters["RID"] = sorted(known.intersection(filters.get("RID", known)))
     if status is not None:
         filters["Status"] = _stored_words(session, as_status(status))
+    if since is not None or until is not None:
+        filters["RCT"] = Between(since and since.isoformat(), until and until.isoformat())
     if any(value == [] for value in filters.values()):
         return
     table = session.model.ml_table("Execution")
-    for row in rows.select(session, table, filters, sort=("-RCT",), limit=limit):
-        yield ExecutionRecord.from_row(session, row)
+    if "RID" in filters:  # these may need several requests, which no server can sort together
+        some = sorted(rows.select(session, table, filters), key=lambda row: str(row["RCT"]), reverse=True)
+        found: Iterable[dict[str, Any]] = some[:limit]
+    else:
+        found = rows.select(session, table, filters, sort=("-RCT",), limit=limit)
+    yield from (ExecutionRecord.from_row(session, row) for row in found)
 
 
 def _workflows_of_type(session: CatalogSession, workflow_type: str) -> list[str]:

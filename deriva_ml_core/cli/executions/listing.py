@@ -5,46 +5,83 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
 from deriva_ml_core.cli.executions.commands import add_command, console
-from deriva_ml_core.cli.executions.words import STYLES, when
+from deriva_ml_core.cli.executions.words import STYLES, value_words, when
+
+if TYPE_CHECKING:
+    from deriva_ml_core.analysis.selection import Selection
 
 DEFAULT_LIMIT = 20
 
 
 def add(commands: Any) -> None:
     """Its options."""
-    parser = add_command(commands, "list", "the newest executions first", run)
-    parser.add_argument("--status", metavar="STATUS", help="only these, e.g. Failed")
-    parser.add_argument("--workflow", metavar="RID", help="only those of this workflow")
-    parser.add_argument("--workflow-type", metavar="TERM", help="only those of this kind, e.g. Training")
-    parser.add_argument("--limit", "-n", type=_count, default=DEFAULT_LIMIT, help="how many (%(default)s)")
-    parser.add_argument("--all", action="store_true", help="however many")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser = add_command(commands, "list", "executions that fulfill all conditions, the newest first", run)
+    which = parser.add_argument_group("which")
+    which.add_argument("--status", action="append", default=[], help="only these, e.g. Failed; repeatable: any of them")
+    which.add_argument("--workflow", metavar="RID|NAME", help="only those of this workflow")
+    which.add_argument("--workflow-type", metavar="TERM", help="only those of this kind, e.g. Training")
+    which.add_argument("--dataset", metavar="RID", help="only those that used this dataset")
+    which.add_argument("--parent", metavar="RID", help="only the children of this execution")
+    which.add_argument("--since", metavar="TIME", help="not older: 2026-11-01, 2026-11-01T12:00, 36h, 7d or 2w")
+    which.add_argument("--until", metavar="TIME", help="older: as --since; a date is its end")
+    for name, example in (
+        ("choice", "model_config=quick*"),
+        ("param", "learning_rate<0.01"),
+        ("metric", "accuracy>0.9"),
+    ):
+        about = f"only where this holds, e.g. '{example}'; repeatable: all of them"
+        which.add_argument(f"--{name}", metavar="CONDITION", action="append", default=[], help=about)
+    how = parser.add_argument_group("how")
+    how.add_argument("--sort", metavar="KEY", help="by created, status, time, workflow, a metric or a parameter")
+    how.add_argument("--descending", "--desc", action="store_true", help="the largest first")
+    how.add_argument("--show", metavar="NAME", action="append", default=[], help="a metric or parameter to show too")
+    how.add_argument("--limit", "-n", type=_count, default=DEFAULT_LIMIT, help="how many (%(default)s)")
+    how.add_argument("--all", action="store_true", help="however many")
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a table, or JSON."""
-    from deriva_ml_core.executions.listing import list_documents
+    from deriva_ml_core.analysis.selection import list_documents
 
+    selection = _selection(options)
     with connect(options) as ml:
-        found = list_documents(
-            ml.session,
-            status=options.status,
-            workflow=options.workflow,
-            workflow_type=options.workflow_type,
-            limit=None if options.all else options.limit,
-        )
+        found = list_documents(ml.session, ml.cache_dir, selection)
         place = f"catalog {ml.catalog_id} of {ml.hostname}"
     if options.json:
         print(json.dumps(found, indent=2))
     elif found:
-        _print_table(found)
+        _print_table(found, selection.named)
     else:
         print(f"no such execution in {place}")
     return 0
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    from deriva_ml_core.analysis.conditions import Condition
+    from deriva_ml_core.analysis.selection import Selection
+    from deriva_ml_core.cli.executions.times import end_of, read_time
+
+    return Selection(
+        statuses=tuple(options.status),
+        workflow=options.workflow,
+        workflow_type=options.workflow_type,
+        dataset=options.dataset,
+        parent=options.parent,
+        since=read_time(options.since) if options.since else None,
+        until=end_of(options.until) if options.until else None,
+        choices=tuple(map(Condition.parse, options.choice)),
+        parameters=tuple(map(Condition.parse, options.param)),
+        metrics=tuple(map(Condition.parse, options.metric)),
+        sort=options.sort,
+        descending=options.descending,
+        limit=None if options.all else options.limit,
+        show=tuple(options.show),
+    )
 
 
 def _count(text: str) -> int:
@@ -54,7 +91,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _print_table(found: Sequence[dict[str, Any]]) -> None:
+def _print_table(found: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -63,6 +100,8 @@ def _print_table(found: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("RID", "Status", "Created", "Time", "Workflow"):
         table.add_column(name, no_wrap=True)
+    for name in names:
+        table.add_column(Text(name), no_wrap=True, justify="right")
     table.add_column("Description", ratio=1)  # may wrap, so that it alone gives way; its texts do not
     for one in found:
         table.add_row(
@@ -71,6 +110,7 @@ def _print_table(found: Sequence[dict[str, Any]]) -> None:
             when(one["created"]),
             duration_words(one["durations"].get("execution")),
             Text(one["workflow"] or ""),
+            *(Text(value_words(one["values"][name])) for name in names),
             Text(_last_word(one), no_wrap=True, overflow="ellipsis"),
         )
     console().print(table)
@@ -78,4 +118,4 @@ def _print_table(found: Sequence[dict[str, Any]]) -> None:
 
 def _last_word(one: dict[str, Any]) -> str:
     """Why it failed; else what it was for."""
-    return str((one["status"] == "Failed" and one["status_detail"]) or one["description"])
+    return str((one["status"] == "Failed" and one["status_detail"]) or one["description"].lstrip("# "))

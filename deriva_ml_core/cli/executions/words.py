@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 STYLES = {"Uploaded": "green", "Failed": "red", "Aborted": "yellow", "Running": "cyan"}
 """rich's style of a status."""
@@ -26,3 +27,10 @@ def when(text: str | None) -> str:
         return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
         return text
+
+
+def value_words(value: Any) -> str:
+    """A recorded value, short enough for a table."""
+    if value is None:
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""What executions tell together: which there are, how they differ, what came from what, and how a sweep went."""
