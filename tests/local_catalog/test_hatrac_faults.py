@@ -1,6 +1,7 @@
 """Hatrac when processes are killed, connections break, many write at once, and objects are large."""
 
 import hashlib
+import io
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ import requests
 
 from deriva_ml_core.local_catalog import LocalServer
 from deriva_ml_core.local_catalog.checking import check
+from deriva_ml_core.local_catalog.hatrac.store import ContentStore
 from deriva_ml_core.local_catalog.root import Root
 
 KILLS = int(os.environ.get("DERIVA_ML_KILLS", "5"))
@@ -179,6 +181,26 @@ def test_eight_processes_at_once(tmp_path):
     with Root(tmp_path) as root:
         report = check(root)
         assert (report.findings, report.catalogs) == ([], 8)
+
+
+def test_content_that_goes_while_it_is_looked_at_is_stored_again(tmp_path):
+    """Another process may delete the last version of the same content between our finding it and our reading it."""
+    for folder in ("objects", "incoming"):
+        (tmp_path / folder).mkdir()
+    store = ContentStore(tmp_path / "objects", tmp_path / "incoming")
+    store.prepare()
+    content = b"the same for all"
+    sha256 = hashlib.sha256(content).digest()
+    store.path_of(sha256).write_bytes(content)
+
+    def deleted_meanwhile(sha256: bytes) -> bool:
+        store.drop(sha256)
+        return False
+
+    with store.receive(io.BytesIO(content), None, md5=False) as incoming:
+        store.keep(incoming.path, sha256, deleted_meanwhile)
+
+    assert store.path_of(sha256).read_bytes() == content
 
 
 def _peak_bytes(process: subprocess.Popen[str]) -> int:

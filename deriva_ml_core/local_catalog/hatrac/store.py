@@ -26,6 +26,7 @@ from ..http import Readable
 
 PIECE_BYTES = 256 * 1024
 _PARALLEL_FROM_BYTES = 4 * 1024 * 1024
+_FLUSH_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ class ContentStore:
         path, opened = self._new_file()
         try:
             with opened as file:
-                hashes = _Hashes(md5=md5, parallel=(size_bytes or 0) >= _PARALLEL_FROM_BYTES)
-                with hashes:
-                    received = _copy(body, file, hashes, size_bytes)
+                large = size_bytes is None or size_bytes >= _PARALLEL_FROM_BYTES
+                hashes = _Hashes(md5=md5, parallel=large)
+                with hashes, _Flushing(file) as flushing:
+                    received = _copy(body, file, hashes, size_bytes, flushing.written)
                 yield Incoming(path, hashes.sha256, hashes.md5, received)
         finally:
             with suppress(OSError):
@@ -94,15 +96,18 @@ class ContentStore:
         Args:
             is_known: whether a version has this content, so that what lies there was made durable before.
         """
-        name = sha256.hex()
-        target = self._objects / name[:2] / name[2:]
-        try:
-            os.link(path, target)
-        except FileExistsError:
-            if not is_known(sha256):
-                self._settle(path, target, sha256)
-        else:
-            _sync(path)
+        target = self.path_of(sha256)
+        while True:
+            try:
+                os.link(path, target)
+            except FileExistsError:
+                with suppress(FileNotFoundError):  # its last version was deleted while we looked: name it once more
+                    if not is_known(sha256):
+                        self._settle(path, target, sha256)
+                    return
+            else:
+                _sync(path)
+                return
 
     @staticmethod
     def _settle(path: Path, target: Path, sha256: bytes) -> None:
@@ -173,8 +178,14 @@ def write_at(body: Readable, file: BinaryIO, offset: int, size_bytes: int, *, md
     return hashes.md5
 
 
-def _copy(body: Readable, file: BinaryIO, hashes: "_Hashes", size_bytes: int | None) -> int:
-    """Copy a body into a file and the hashes; returns how much there was."""
+def _copy(
+    body: Readable,
+    file: BinaryIO,
+    hashes: "_Hashes",
+    size_bytes: int | None,
+    written: Callable[[int], object] | None = None,
+) -> int:
+    """Copy a body into a file and the hashes; returns how much there was, and tells `written` of each piece."""
     received = 0
     while size_bytes is None or received < size_bytes:
         left = PIECE_BYTES if size_bytes is None else size_bytes - received
@@ -183,6 +194,8 @@ def _copy(body: Readable, file: BinaryIO, hashes: "_Hashes", size_bytes: int | N
             break
         hashes.update(piece)
         _write_all(file, piece)
+        if written:
+            written(len(piece))
         received += len(piece)
     if size_bytes is not None and received < size_bytes:
         raise BadRequest(f"The body ended after {received} of {size_bytes} bytes.")
@@ -203,6 +216,32 @@ def _sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+class _Flushing:
+    """Has a growing file written to the disk while more comes, so that the last sync is not left with all of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._dirty_bytes = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._flush: Future[None] | None = None
+
+    def written(self, size_bytes: int) -> None:
+        """Note what was written; start a flush if that was enough, unless one is under way."""
+        self._dirty_bytes += size_bytes
+        if self._dirty_bytes < _FLUSH_BYTES or (self._flush and not self._flush.done()):
+            return
+        self._pool = self._pool or ThreadPoolExecutor(1, "hatrac-flush")
+        self._flush, self._dirty_bytes = self._pool.submit(os.fdatasync, self._file.fileno()), 0
+
+    def __enter__(self) -> "_Flushing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None and self._flush is not None:
+            self._pool.shutdown()
+            self._flush.result()  # a full disk shows here, too
 
 
 class _Hashes:
