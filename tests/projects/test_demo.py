@@ -1,6 +1,6 @@
 """deriva-ml-init --demo: from nothing to a recorded run of a real model on real images.
 
-The tests share one demo: it needs a registry, and a minute.
+The tests share one demo, see tests/fixtures/demo_fixture.py.
 """
 
 from __future__ import annotations
@@ -8,72 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from demo_fixture import DEMO, Demo
 
 from deriva_ml_core.catalog.objects import get_file
-from deriva_ml_core.projects.tools import find_uv, project_environment
 
-pytestmark = [
-    pytest.mark.xdist_group("demo"),
-    pytest.mark.skipif(find_uv() is None, reason="the demo is made by uv, which is not on this machine"),
-]
-# Asked before a test changes HOME: the wheels that this machine has need not come again.
-UV = find_uv()
-UV_CACHE = (
-    subprocess.run([UV, "cache", "dir"], capture_output=True, text=True, check=False).stdout.strip() if UV else ""
-)
-
-
-@dataclass(frozen=True)
-class Demo:
-    folder: Path
-    env: dict[str, str]
-    output: str
-
-    def uv(self, *arguments: str, code: int = 0) -> str:
-        """A command as the demo's reader types it; its standard output, and on failure its errors."""
-        done = subprocess.run(
-            [UV or "uv", *arguments],
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + (done.stderr if code else "")
-
-    def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    root = tmp_path_factory.mktemp("demo")
-    (root / "home").mkdir()
-    ours = project_environment()  # nox names an environment for uv to change: its own, which is ours
-    env = {name: value for name, value in ours.items() if not name.startswith(("XDG_", "DERIVA_", "COVERAGE"))}
-    env |= {"HOME": str(root / "home"), "PYTHONWARNINGS": "", "DERIVA_ML_LOCAL_ROOT": str(root / "catalogs")}
-    env |= {"UV_CACHE_DIR": UV_CACHE} if UV_CACHE else {}
-    made = subprocess.run(
-        [sys.executable, "-m", "deriva_ml_core.cli.init", "--demo", "digits"],
-        cwd=root,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    return Demo(root / "digits", env, made.stdout)
+pytestmark = [*DEMO]
 
 
 @pytest.fixture
