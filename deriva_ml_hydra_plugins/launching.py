@@ -17,9 +17,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import Unstarted
 from deriva_ml_core.executions.sweeps import JobNotStartedError
 from deriva_ml_hydra_plugins.callback import ExecutionCallback
 from deriva_ml_hydra_plugins.isolation import isolated

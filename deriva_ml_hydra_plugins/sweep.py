@@ -11,9 +11,12 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.catalog import rows
 from deriva_ml_core.connection import DerivaML
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
 from deriva_ml_core.executions import reporting
+from deriva_ml_core.executions.children import Unstarted, make_children
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.execution import Execution
 from deriva_ml_core.executions.hydra_facts import HydraFacts
@@ -21,11 +24,12 @@ from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import Child, Unstarted, end_parent, end_the_dead, settle, stop_children
-from deriva_ml_core.executions.sweeps import SweepFacts, keep_jobs
+from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
+from deriva_ml_core.executions.sweeps import Shared, SweepFacts, SweepJob, keep_jobs
 from deriva_ml_core.executions.validation import validate
 from deriva_ml_core.runner import require_model, where_to_look
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
+from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_hydra_plugins.interrupts import Interrupts
 from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of
 
@@ -139,6 +143,15 @@ def _document(config: DictConfig, plan: Plan) -> dict[str, Any]:
     }
 
 
+def _shared(ml: DerivaML, execution: Execution) -> Shared:
+    workflow = execution.configuration.workflow
+    return Shared(
+        workflow if isinstance(workflow, Workflow) else None,
+        ml.session.vocabularies.known,
+        Staging(execution.working_dir).stored(),
+    )
+
+
 class RunningSweep:
     """
     One sweep, while its launching process lives.
@@ -151,7 +164,7 @@ class RunningSweep:
     def __init__(self, ml: DerivaML, execution: Execution, plan: Plan, *, stop_on_failure: bool) -> None:
         self.plan = plan
         self.interrupts = Interrupts()
-        self.jobs: dict[int, list[str]] = dict(enumerate(plan.jobs or ()))
+        self.jobs: dict[int, SweepJob] = {}
         self.unstarted: dict[int, Unstarted] = {}
         self.failures: dict[int, BaseException] = {}
         self.children: list[Child] = []
@@ -165,9 +178,10 @@ class RunningSweep:
             execution.working_dir,
             this_process(),
             stop_on_failure=stop_on_failure,
+            shared=_shared(ml, execution),
         )
-        keep_jobs(execution.working_dir, self.jobs)
         execution.execution_start()
+        self.launching(dict(enumerate(plan.jobs or ())))
         self.interrupts.watch()
         self._watching = threading.Event()
         self._watch = threading.Thread(target=self._end_the_dead, name="deriva-ml-sweep", daemon=True)
@@ -176,11 +190,17 @@ class RunningSweep:
         atexit.register(self.finish)
 
     def launching(self, jobs: Mapping[int, Sequence[str]]) -> None:
-        """These are launched next."""
-        new = {number: list(job) for number, job in jobs.items() if self.jobs.get(number) != list(job)}
-        if new:
-            self.jobs.update(new)
-            keep_jobs(self.facts.folder, self.jobs)
+        """These are launched next: each has an execution, which the journal knows before the catalog does."""
+        new = {number: job for number, job in jobs.items() if number not in self.jobs}
+        if not new:
+            return
+        session = self._ml.session
+        rids = rows.lease_rids(session, len(new))
+        made = {number: SweepJob(rid, tuple(job)) for rid, (number, job) in zip(rids, new.items(), strict=True)}
+        self.jobs |= made
+        keep_jobs(self.facts.folder, self.jobs)
+        make_children(session, self._execution.journal_entry, made)
+        self.facts.children.update({number: job.rid for number, job in made.items()})
 
     def finish(self) -> Status:
         """Give every child and the parent a true end, once."""

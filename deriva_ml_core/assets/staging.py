@@ -21,6 +21,7 @@ from deriva_ml_core.assets.ledger import AssetLedger, StagedAsset
 from deriva_ml_core.assets.names import check_file_name, check_relative_path, safe_file_name, shown
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.tables import AssetTables
+from deriva_ml_core.catalog.objects import file_md5
 from deriva_ml_core.errors import DerivaMLValidationError, WorkingFolderError
 
 if TYPE_CHECKING:
@@ -145,6 +146,24 @@ class Staging:
         if self._tables is None:
             raise DerivaMLValidationError("these outputs were opened to be read: no catalog to check a new one against")
         return self._tables
+
+    def assume_stored(self, urls: Mapping[tuple[str, str], str]) -> None:
+        """
+        Files whose bytes the store has already are not sent again; their rows and links are made as ever.
+
+        Args:
+            urls: by (MD5, file name), as `stored` gives them.
+        """
+        for file in self.pending() if urls else ():
+            md5 = file_md5(file.path)
+            if url := urls.get((md5, file.asset.file_name)):
+                stat = file.path.stat()
+                facts = {"md5": md5, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+                self.ledger.update(file.asset.key, stored_url=url, **facts)
+
+    def stored(self) -> dict[tuple[str, str], str]:
+        """URLs of the files that the store has, by (MD5, file name)."""
+        return {(a.md5, a.file_name): a.stored_url for a in self.ledger if a.md5 and a.stored_url}
 
     def _refuse_other(self, asset: StagedAsset) -> None:
         """The same name again is the same output again; another file under a name that is taken would be lost."""

@@ -47,6 +47,7 @@ class Vocabularies:
     def __init__(self, session: CatalogSession) -> None:
         self._session = session
         self._known: dict[tuple[str, str], dict[str, Term]] = {}
+        self._learnt: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
     def terms(self, table: TableName) -> Mapping[str, Term]:
@@ -63,6 +64,19 @@ class Vocabularies:
                 read = (Term.from_row(row) for row in rows.select(self._session, vocabulary))
                 self._known[identity] = {term.name: term for term in sorted(read, key=lambda term: term.name)}
             return self._known[identity]
+
+    @property
+    def known(self) -> dict[tuple[str, str], dict[str, Term]]:
+        """The vocabularies that were read: (schema, table) to terms; what another process may `learn`."""
+        with self._lock:
+            return dict(self._known)
+
+    def learn(self, known: Mapping[tuple[str, str], Mapping[str, Term]]) -> None:
+        """Take over what another session with the same catalog has read; it is asked for a term that is not there."""
+        with self._lock:
+            new = {identity: dict(terms) for identity, terms in known.items() if identity not in self._known}
+            self._known |= new
+            self._learnt |= new.keys()
 
     def lookup(self, table: TableName, name: str) -> Term:
         """
@@ -154,7 +168,13 @@ class Vocabularies:
 
     def _find(self, table: TableName, name: str) -> Term | None:
         terms = self.terms(table)
-        return terms.get(name) or next((term for term in terms.values() if name in term.synonyms), None)
+        term = terms.get(name) or next((term for term in terms.values() if name in term.synonyms), None)
+        vocabulary = self._vocabulary(table)
+        if term is not None or (vocabulary.schema, vocabulary.name) not in self._learnt:
+            return term
+        self._learnt.discard((vocabulary.schema, vocabulary.name))
+        self.forget(table)
+        return self._find(table, name)
 
     def _remember(self, vocabulary: Table, term: Term) -> None:
         with self._lock:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.executions.opening import Opened
 
+_SHORT_BYTES = 10_000_000
+
 
 def commit(
     session: CatalogSession,
@@ -41,7 +43,7 @@ def commit(
     if recorder.status is Status.uploaded and not opened.staging.pending():
         return UploadReport(execution_rids=[recorder.journal.entry.rid])
     if recorder.status is not Status.pending_upload:
-        recorder.change(Status.pending_upload, mark=["uploads"])
+        recorder.change(Status.pending_upload, mark=["uploads"], tell=_takes_long(opened))
     started = time.monotonic()
     try:
         report = _upload(session, opened, progress, manner)
@@ -53,6 +55,11 @@ def commit(
     entry = recorder.journal.entry
     recorder.change(Status.uploaded, unmark=["uploads"], outputs=_named(entry.outputs, report))
     return report
+
+
+def _takes_long(opened: Opened) -> bool:
+    """Whether somebody may look while the upload goes on; else the catalog hears of it with what comes next."""
+    return sum(file.path.stat().st_size for file in opened.staging.pending()) > _SHORT_BYTES
 
 
 def model_finished(entry: JournalEntry) -> bool:
@@ -74,7 +81,7 @@ def _upload_leftovers(
 
 def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback | None, manner: Manner) -> UploadReport:
     rid = opened.recorder.journal.entry.rid
-    if not opened.recorder.flush():  # no answer now: sending each file would only wait for the same
+    if not opened.recorder.tell_times():  # no answer now: sending each file would only wait for the same
         raise DerivaMLUploadError(
             f"{session.hostname} does not answer: {len(opened.staging.pending())} output file(s) of execution {rid} "
             f"are kept in {opened.folder}; finish with: deriva-ml-executions upload {rid}"

@@ -66,8 +66,8 @@ class JournalEntry:
         start_time, stop_time: of the model.
         durations: seconds of "download", "execution" and "upload".
         environment: RID and description of its environment snapshot in the catalog, which is also told the times.
-        pending: what the catalog has not been told: "row" (its row may not exist), "link" (to its parent), "status",
-            "durations", "times", "uploads".
+        pending: what the catalog has not been told: "row" (its row may not exist), "facts" (a row is there, without
+            its own workflow and description), "status", "durations", "times", "uploads".
         restarts: how often another process has taken it over.
         damaged: the file could not be read; only the RID, from the folder's name, is sure.
     """

@@ -60,6 +60,7 @@ def write_metadata_files(
     hydra_output_dir: Path | str | None = None,
     code_reference: CodeReference | None = None,
     project: CodeReference | None = None,
+    execution_rid: str | None = None,
     env: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> list[MetadataFile]:
@@ -72,6 +73,8 @@ def write_metadata_files(
         hydra_output_dir: Hydra's output folder of this job (`hydra.runtime.output_dir`), or None outside Hydra.
         code_reference: what `find_code_reference` said.
         project: what `project_around` said, where the caller has asked already.
+        execution_rid: written into the snapshot of the environment: two runs that start in the same second must not
+            share one file, whose description tells when the run started and stopped.
         env: environment variables; the process's own where None.
         now: the time that file names bear; the present where None.
 
@@ -90,7 +93,7 @@ def write_metadata_files(
         name = f"hydra-{time:%Y-%m-%d_%H-%M-%S}-{kind}.yaml"
         texts.add_yaml(name, path, "Hydra_Config", _HYDRA_DESCRIPTIONS[kind])
     project = project_around(code, variables) if project is None else project
-    facts = snapshot(variables) | {"code": _code_document(code)}
+    facts = snapshot(variables) | {"execution": execution_rid, "code": _code_document(code)}
     if project != CodeReference():
         facts["project"] = _code_document(project)
     name = f"environment_snapshot_{time:%Y%m%d_%H%M%S}.txt"

@@ -10,7 +10,6 @@ a row that no journal knows of. From the row on, whatever goes wrong is recorded
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -29,24 +28,19 @@ from deriva_ml_core.assets.specs import DRY_RUN_RID, AssetSpec
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import CatalogError, DerivaMLConfigurationError, DerivaMLException, WorkingFolderError
-from deriva_ml_core.executions import nesting
+from deriva_ml_core.errors import DerivaMLConfigurationError, WorkingFolderError
 from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
+from deriva_ml_core.executions.beginning import begin, first_entry, save_rid
 from deriva_ml_core.executions.ending import record_failure
 from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.journal import (
-    Change,
     Journal,
-    JournalEntry,
     check_writable,
     executions_folder,
-    now,
-    write_beside,
 )
 from deriva_ml_core.executions.metadata import MetadataFile, project_around, write_metadata_files
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.reporting import SILENT, Reporter
-from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import Place, write_sweep
 from deriva_ml_core.executions.validation import Inputs, validate
 from deriva_ml_core.workflows import registry
@@ -61,7 +55,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METADATA_TABLE = "Execution_Metadata"
-RID_FILE_VARIABLE = "DERIVA_ML_SAVE_EXECUTION_RID"
 
 
 class Connection(Protocol):
@@ -135,11 +128,14 @@ def open_execution(ml: Connection, request: Request) -> Opened:
     configuration = request.configuration
     if configuration.workflow is None:
         raise DerivaMLConfigurationError("an execution needs a workflow: give workflow=Workflow(name, workflow_type)")
+    if request.place is not None:
+        ml.session.vocabularies.learn(request.place.sweep.shared.terms)
     inputs = validate(ml.session, configuration)
     if not request.dry_run:
         check_writable(ml.working_dir)  # makes the folder: not for a run that is refused for its input
     code = request.code or find_code_reference(calling_file())
-    workflow = _workflow(ml.session, configuration.workflow, code, register=not request.dry_run)
+    known = request.place.sweep.shared.workflow if request.place else None
+    workflow = _workflow(ml.session, configuration.workflow, code, known, register=not request.dry_run)
     described = configuration.model_copy(update={"workflow": workflow})
     opened = _open_dry(ml, described) if request.dry_run else _open_recorded(ml, described, request)
     try:
@@ -159,13 +155,19 @@ def discard(opened: Opened) -> None:
         shutil.rmtree(opened.temporary, ignore_errors=True)
 
 
-def _workflow(session: CatalogSession, asked: Workflow | str, code: CodeReference, *, register: bool) -> Workflow:
+def _workflow(
+    session: CatalogSession, asked: Workflow | str, code: CodeReference, known: Workflow | None, *, register: bool
+) -> Workflow:
     """The workflow as it is recorded; one that is named by RID or URL must be there."""
     if isinstance(asked, str):
+        if known is not None and asked in (known.workflow_rid, known.url, known.checksum):
+            return known
         return registry.lookup(session, asked) if rows.is_rid(asked) else registry.lookup_by_url(session, asked)
     filled = asked.filled(code)
     if not register or filled.workflow_rid is not None:
         return filled
+    if known is not None and known == filled.model_copy(update={"workflow_rid": known.workflow_rid}):
+        return known
     return filled.model_copy(update={"workflow_rid": registry.register(session, filled)})
 
 
@@ -173,92 +175,21 @@ def _workflow(session: CatalogSession, asked: Workflow | str, code: CodeReferenc
 
 
 def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, request: Request) -> Opened:
-    session = ml.session
-    rid = rows.lease_rids(session, 1)[0]
+    session, place = ml.session, request.place
+    rid = (place.rid if place else None) or rows.lease_rids(session, 1)[0]
     folder = executions_folder(ml.working_dir) / rid
-    journal = Journal.start(folder, _first_entry(session, rid, configuration, request.place))
-    opened = Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
-    try:
-        _insert_row(session, journal.entry)
-    except DerivaMLException as err:
-        lost = isinstance(err, CatalogError) and (err.status is None or err.status >= 500)
-        if not lost:  # refused: no row, so no execution and nothing to recover
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    journal.told("row", "status")
-    _link_to_parent(session, journal)
+    journal = begin(session, folder, first_entry(session, rid, configuration, place))
     link = "" if session.is_embedded else f" ({session.record_url(rid)})"
     request.reporter.say(f"Execution {rid}{link}")
-    _save_rid(session, journal.entry)
-    return opened
-
-
-def _first_entry(
-    session: CatalogSession, rid: str, configuration: ExecutionConfiguration, place: Place | None = None
-) -> JournalEntry:
-    workflow = configuration.workflow
-    assert isinstance(workflow, Workflow)
-    return JournalEntry(
-        rid=rid,
-        hostname=session.hostname,
-        catalog_id=session.catalog_id,
-        changes=(Change(Status.created, now()),),
-        workflow_rid=workflow.workflow_rid,
-        workflow_name=workflow.name,
-        description=configuration.description,
-        configuration=configuration.model_dump(mode="json"),
-        parent=place.sweep.parent if place else None,
-        sequence=place.sequence if place else None,
-        pending=frozenset({"row", "link"} if place else {"row"}),
-    )
-
-
-def _link_to_parent(session: CatalogSession, journal: Journal) -> None:
-    """A link that could not be made stays marked in the journal: the sweep's end makes it."""
-    entry = journal.entry
-    if entry.parent is None:
-        return
-    try:
-        nesting.link_nested(session, entry.parent, entry.rid, entry.sequence)
-        journal.told("link")
-    except DerivaMLException as err:
-        log.warning("execution %s is not linked to its parent %s: %s", entry.rid, entry.parent, err)
-
-
-def _insert_row(session: CatalogSession, entry: JournalEntry) -> None:
-    row = {
-        "RID": entry.rid,
-        "Workflow": entry.workflow_rid,
-        "Description": entry.description,
-        "Status": session.model.generation.status_word(Status.created.value),
-    }
-    rows.insert(session, session.model.ml_table("Execution"), [row], leased=True)
-    log.info("execution %s created in catalog %s of %s", entry.rid, session.catalog_id, session.hostname)
-
-
-def _save_rid(session: CatalogSession, entry: JournalEntry) -> None:
-    """Where another process waits to hear which execution this is (COMPAT section 2)."""
-    file = os.environ.get(RID_FILE_VARIABLE)
-    if not file:
-        return
-    from deriva_ml_core.executions.hydra_facts import current_job
-
-    job = current_job()
-    document = {
-        "hostname": session.hostname,
-        "catalog_id": session.catalog_id,
-        "workflow_rid": entry.workflow_rid,
-        "execution_rid": entry.rid,
-        "hydra_runtime_output_dir": str(job.output_dir) if job and job.output_dir else None,
-    }
-    write_beside(Path(file), json.dumps(document).encode())
+    save_rid(session, journal.entry)
+    return Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
 
 
 def _open_dry(ml: Connection, configuration: ExecutionConfiguration) -> Opened:
     """The same on a folder that goes away again, with a recorder that tells nobody."""
     temporary = Path(tempfile.mkdtemp(prefix="deriva-ml-dry-run-"))
     folder = executions_folder(temporary) / DRY_RUN_RID
-    entry = replace(_first_entry(ml.session, DRY_RUN_RID, configuration), pending=frozenset())
+    entry = replace(first_entry(ml.session, DRY_RUN_RID, configuration), pending=frozenset())
     recorder = StatusRecorder(None, Journal.start(folder, entry))
     return Opened(configuration, recorder, Staging(folder, ml.session), dry_run=True, temporary=temporary)
 
@@ -278,6 +209,7 @@ def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, reques
             hydra_output_dir=request.hydra.output_dir if request.hydra else None,
             code_reference=code,
             project=project,
+            execution_rid=opened.recorder.journal.entry.rid,
         )
         if request.sweep is not None:
             files.append(write_sweep(opened.folder / "metadata", request.sweep))
@@ -292,6 +224,8 @@ def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, reques
             rename_file=file.filename,
             description=file.description,
         )
+    if request.place is not None:
+        opened.staging.assume_stored(request.place.sweep.shared.files)
     rid = opened.recorder.journal.entry.rid
     with request.reporter.transfer("metadata") as progress:
         report = upload_staged(ml.session, opened.staging, rid, progress=progress)

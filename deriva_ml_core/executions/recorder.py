@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -87,22 +87,31 @@ class StatusRecorder:
     def flush(self) -> bool:
         """Tell the catalog what it does not know; whether it knows all now. A failure is a warning and stays marked."""
         entry = self.journal.entry
-        due = entry.pending & {"status", "durations"}
-        if not entry.pending & {"status", "durations", "times"} or self._session is None:
+        return self._tell(entry.pending & {"facts", "status", "durations", "times"})
+
+    def tell_times(self) -> bool:
+        """Tell the catalog when the model started and stopped, or all where that is known: whether it answers."""
+        pending = self.journal.entry.pending
+        return self._tell({"times"}) if "times" in pending else self.flush()
+
+    def _tell(self, due: Collection[str]) -> bool:
+        entry = self.journal.entry
+        if not due or self._session is None:
             return True
         if time.monotonic() < self._silent_until:
             return False
         try:
-            if due:
+            if set(due) - {"times"}:
                 table = self._session.model.ml_table("Execution")
                 rows.update(self._session, table, [execution_row(self._session, entry)])
-            self._tell_times(self._session, entry)
+            if "times" in due:
+                self._tell_times(self._session, entry)
         except DerivaMLException as err:
             log.warning("execution %s is %s, but the catalog was not told: %s", entry.rid, entry.status.value, err)
             self._silent_until = time.monotonic() + SILENCE_S
             return False
         with self._kept():
-            self.journal.told(*due, "times")
+            self.journal.told(*due)
         return True
 
     @staticmethod
@@ -149,6 +158,8 @@ def execution_row(session: CatalogSession, entry: JournalEntry) -> dict[str, Any
         "Status": generation.status_word(entry.status.value),
         "Status_Detail": entry.detail,
     }
+    if "facts" in entry.pending:  # the row was made by the process that launched the sweep
+        row |= {"Workflow": entry.workflow_rid, "Description": entry.description}
     for phase, seconds in entry.durations.items():
         column = generation.duration_column(phase)
         if column is not None:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.journal import JournalEntry, read_journals
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import Unstarted, end_if_dead, end_parent, settle, unfinished
+from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle, unfinished
 from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs
 
 if TYPE_CHECKING:

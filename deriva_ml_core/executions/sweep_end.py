@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
-from deriva_ml_core.executions.hydra_facts import HydraFacts
+from deriva_ml_core.executions.children import Unstarted, end_unstarted, make_children
 from deriva_ml_core.executions.journal import Journal, JournalEntry, read_journals
 from deriva_ml_core.executions.owner import Owner, this_process
 from deriva_ml_core.executions.record import ExecutionRecord
@@ -27,6 +27,7 @@ from deriva_ml_core.executions.states import Status
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.executions.execution import Execution
+    from deriva_ml_core.executions.sweeps import SweepJob
 
 STOP_PATIENCE_S = 10.0
 """For a job that is told to end, until it is killed: it records its end and tells the catalog."""
@@ -53,40 +54,34 @@ class Child:
         return self.status in (Status.created, Status.running, Status.stopped)
 
 
-@dataclass(frozen=True, slots=True)
-class Unstarted:
-    """Why a job has no execution of its own making."""
-
-    status: Status
-    detail: str
-
-
 def settle(
     session: CatalogSession,
     working_dir: Path,
     parent: JournalEntry,
-    jobs: Mapping[int, Sequence[str]],
+    jobs: Mapping[int, SweepJob],
     unstarted: Mapping[int, Unstarted],
 ) -> list[Child]:
     """
     Give every job of a sweep one child with a true end; a child that may be alive is left alone.
 
     Args:
-        jobs: each job's overrides by its number.
-        unstarted: what is known of jobs that opened no execution.
+        jobs: by their numbers.
+        unstarted: what is known of jobs whose process recorded nothing.
 
     Returns:
         The children in the order of their numbers.
     """
     journals = {entry.rid: (path, entry) for path, entry in read_journals(working_dir) if entry.parent == parent.rid}
-    links = nesting.neighbours(session, [parent.rid], "children")
-    _link_the_rest(session, parent.rid, journals.values(), {link.child for link in links})
+    linked = {link.child for link in nesting.neighbours(session, [parent.rid], "children")}
+    make_children(session, parent, {number: job for number, job in jobs.items() if job.rid not in linked})
     for path, entry in journals.values():
         end_if_dead(session, path, entry, including_ours=True)
-    numbers = {link.sequence for link in links} | {entry.sequence for _, entry in journals.values()}
-    missing = {number: job for number, job in jobs.items() if number not in numbers}
-    if missing:
-        record_unstarted(session, parent, missing, unstarted)
+    children = children_of(session, parent.rid)
+    rids = {job.rid for job in jobs.values()} - journals.keys()
+    silent = [one.rid for one in children if one.rid in rids and one.status is Status.created]
+    if not silent:
+        return children
+    end_unstarted(session, jobs, unstarted, silent)
     return children_of(session, parent.rid)
 
 
@@ -115,7 +110,7 @@ def end_if_dead(
     Returns:
         The status that it was given; None where there was nothing to do, or its process may be alive.
     """
-    if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "status", "durations", "times"}):
+    if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "facts", "status", "durations", "times"}):
         return None
     ours = including_ours and entry.owner == this_process()
     if not ours and (entry.owner is None or entry.owner.is_alive is not False):
@@ -183,48 +178,6 @@ def unfinished(entry: JournalEntry) -> bool:
 
 def _has_row(session: CatalogSession, entry: JournalEntry) -> bool:
     return bool(rows.select_by_rids(session, session.model.ml_table("Execution"), [entry.rid]))
-
-
-def _link_the_rest(
-    session: CatalogSession, parent: str, journals: Iterable[tuple[Path, JournalEntry]], linked: set[str]
-) -> None:
-    """A child that died, or lost the catalog, between its row and its link."""
-    for path, entry in journals:
-        if "link" in entry.pending and entry.rid not in linked and _has_row(session, entry):
-            nesting.link_nested(session, parent, entry.rid, entry.sequence)
-            if entry.owner is not None and entry.owner.is_alive is False:
-                Journal.take_over(path).told("link")
-
-
-def record_unstarted(
-    session: CatalogSession,
-    parent: JournalEntry,
-    jobs: Mapping[int, Sequence[str]],
-    unstarted: Mapping[int, Unstarted],
-) -> None:
-    """A child for each job that opened none: its process was lost before it could, or it never had its turn."""
-    unknown = Unstarted(Status.failed, "its process ended before the run began")
-    generation = session.model.generation
-    rids = rows.lease_rids(session, len(jobs))
-    made = []
-    for rid, (number, job) in zip(rids, sorted(jobs.items()), strict=True):
-        why = unstarted.get(number, unknown)
-        described = HydraFacts(overrides=tuple(job), job_number=number).described(parent.description)
-        made.append(
-            {
-                "RID": rid,
-                "Workflow": parent.workflow_rid,
-                "Description": described,
-                "Status": generation.status_word(why.status.value),
-                "Status_Detail": why.detail,
-            }
-        )
-    rows.insert(session, session.model.ml_table("Execution"), made, leased=True)
-    links = [
-        {nesting.PARENT: parent.rid, nesting.CHILD: rid, "Sequence": number}
-        for rid, number in zip(rids, sorted(jobs), strict=True)
-    ]
-    rows.insert(session, session.model.ml_table("Execution_Execution"), links, skip_existing=True)
 
 
 def verdict(children: Sequence[Child], stopped: str | None = None) -> tuple[Status, str | None]:

@@ -2,6 +2,7 @@
 A sweep's place in the record: which parent a job belongs to, and what the launching process knows of its jobs.
 
     SweepFacts   of a sweep; travels to the jobs' processes with Hydra's callback
+    SweepJob     one of its jobs, as the parent's folder keeps it
     Place        of one job in it; run_model finds it by `current_place()`
 """
 
@@ -10,17 +11,21 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, DerivaMLExecutionError
 from deriva_ml_core.executions.journal import write_beside
 from deriva_ml_core.executions.metadata import MetadataFile
 from deriva_ml_core.executions.owner import Owner
 from deriva_ml_core.executions.redaction import Redactor
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.vocabulary import Term
+    from deriva_ml_core.workflows.workflow import Workflow
 
 STOP_FILE = "stop"
 JOBS_FILE = "jobs.json"
@@ -30,6 +35,36 @@ TRACEBACK_FILE = "traceback.txt"
 
 class JobNotStartedError(DerivaMLExecutionError):
     """A job of a sweep that has stopped before its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepJob:
+    """
+    One job of a sweep.
+
+    Args:
+        rid: of its execution; "" where none has been made.
+        overrides: of the task.
+    """
+
+    rid: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """
+    What the launching process has asked of the catalog or written to it, which no job needs to do again.
+
+    Args:
+        workflow: the parent's, registered.
+        terms: of the vocabularies that were read: (schema, table) to them.
+        files: the parent's metadata files in the object store, by (MD5, file name): their URLs.
+    """
+
+    workflow: Workflow | None = None
+    terms: Mapping[tuple[str, str], Mapping[str, Term]] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +78,8 @@ class SweepFacts:
         folder: the parent's folder.
         launcher: the process that launches the jobs.
         stop_on_failure: no job starts after one has failed.
+        children: RIDs of the jobs' executions, by number; those of jobs that are launched later may be missing.
+        shared: what jobs need not ask again.
     """
 
     parent: str
@@ -51,6 +88,8 @@ class SweepFacts:
     folder: Path
     launcher: Owner
     stop_on_failure: bool = False
+    children: dict[int, str] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
 
     @property
     def stopped(self) -> str | None:
@@ -83,6 +122,11 @@ class Place:
     sweep: SweepFacts
     sequence: int
     interrupted: Callable[[], bool] | None = field(default=None, compare=False)
+
+    @property
+    def rid(self) -> str | None:
+        """Of the job's execution, which the launching process has made."""
+        return self.sweep.children.get(self.sequence)
 
     def require_turn(self) -> None:
         """
@@ -157,14 +201,15 @@ def write_sweep(folder: Path, sweep: Mapping[str, Any]) -> MetadataFile:
     return MetadataFile(path, SWEEP_FILE, "Hydra_Config", "What this sweep varies, and the list of its jobs.")
 
 
-def keep_jobs(folder: Path, jobs: Mapping[int, Sequence[str]]) -> None:
+def keep_jobs(folder: Path, jobs: Mapping[int, SweepJob]) -> None:
     """Keep which jobs a sweep has, for whoever must record its end when its launching process could not."""
-    write_beside(folder / JOBS_FILE, json.dumps({str(number): list(job) for number, job in jobs.items()}).encode())
+    write_beside(folder / JOBS_FILE, json.dumps({str(number): asdict(job) for number, job in jobs.items()}).encode())
 
 
-def kept_jobs(folder: Path) -> dict[int, list[str]]:
+def kept_jobs(folder: Path) -> dict[int, SweepJob]:
     """The jobs of a sweep; {} where nothing was kept."""
     try:
-        return {int(number): list(job) for number, job in json.loads((folder / JOBS_FILE).read_bytes()).items()}
-    except (OSError, ValueError, AttributeError):
+        document = json.loads((folder / JOBS_FILE).read_bytes())
+        return {int(number): SweepJob(job["rid"], tuple(job["overrides"])) for number, job in document.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return {}

@@ -1,0 +1,141 @@
+"""
+How an execution gets its journal and its row.
+
+    of its own         RID leased -> journal on disk -> row in the catalog
+    a job of a sweep   the row is there, made by the process that launched the sweep: journal on disk, and the row
+                       hears of this run with its first status
+    the same again     a job that is run again (after a preemption, or by --resume) goes on with its journal; what an
+                       attempt that had ended left behind is put aside, not mixed with what comes
+
+The RID is known and the journal written before the row is, so that there is no moment at which a killed process leaves
+a row that no journal knows of.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
+from deriva_ml_core.executions.journal import FILE_NAME, Change, Journal, JournalEntry, now, read_entry, write_beside
+from deriva_ml_core.executions.states import Status
+from deriva_ml_core.workflows.workflow import Workflow
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.executions.configuration import ExecutionConfiguration
+    from deriva_ml_core.executions.sweeps import Place
+
+log = logging.getLogger(__name__)
+
+RID_FILE_VARIABLE = "DERIVA_ML_SAVE_EXECUTION_RID"
+ATTEMPTS = "attempts"
+"""Below a child's folder: what earlier attempts left, one folder each."""
+
+
+def first_entry(
+    session: CatalogSession, rid: str, configuration: ExecutionConfiguration, place: Place | None = None
+) -> JournalEntry:
+    """What the journal of a new execution says."""
+    workflow = configuration.workflow
+    assert isinstance(workflow, Workflow)
+    return JournalEntry(
+        rid=rid,
+        hostname=session.hostname,
+        catalog_id=session.catalog_id,
+        changes=(Change(Status.created, now()),),
+        workflow_rid=workflow.workflow_rid,
+        workflow_name=workflow.name,
+        description=configuration.description,
+        configuration=configuration.model_dump(mode="json"),
+        parent=place.sweep.parent if place else None,
+        sequence=place.sequence if place else None,
+        pending=frozenset({"facts"} if place else {"row"}),
+    )
+
+
+def begin(session: CatalogSession, folder: Path, entry: JournalEntry) -> Journal:
+    """
+    Start the journal of an execution and see that it has a row.
+
+    Raises:
+        DerivaMLException: the catalog refused the row, or gave no answer.
+        WorkingFolderError: the folder can't be written.
+    """
+    journal = Journal.start(folder, _again(folder, entry))
+    if "row" not in entry.pending:
+        return journal
+    try:
+        _insert_row(session, entry)
+    except DerivaMLException as err:
+        lost = isinstance(err, CatalogError) and (err.status is None or err.status >= 500)
+        if not lost:  # refused: no row, so no execution and nothing to recover
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    journal.told("row", "status")
+    return journal
+
+
+def _again(folder: Path, entry: JournalEntry) -> JournalEntry:
+    """The entry of a job that has run before: its history goes on."""
+    if not (folder / FILE_NAME).exists():
+        return entry
+    before = read_entry(folder)
+    if before.status.is_final:
+        put_aside(folder)
+    return replace(entry, changes=(*before.changes, *entry.changes), restarts=before.restarts + 1)
+
+
+def put_aside(folder: Path) -> Path:
+    """
+    Move what an attempt that has ended left behind to a folder of its own; the journal stays.
+
+    Raises:
+        WorkingFolderError: the folder can't be written.
+    """
+    number = 1 + sum(1 for _ in (folder / ATTEMPTS).glob("*"))
+    aside = folder / ATTEMPTS / str(number)
+    try:
+        aside.mkdir(parents=True)
+        for path in folder.iterdir():
+            if path.name not in (ATTEMPTS, FILE_NAME):
+                path.rename(aside / path.name)
+        shutil.copy2(folder / FILE_NAME, aside / FILE_NAME)
+    except OSError as err:
+        raise WorkingFolderError(f"the working folder can't be written: {aside}: {err.strerror or err}") from err
+    return aside
+
+
+def _insert_row(session: CatalogSession, entry: JournalEntry) -> None:
+    row = {
+        "RID": entry.rid,
+        "Workflow": entry.workflow_rid,
+        "Description": entry.description,
+        "Status": session.model.generation.status_word(Status.created.value),
+    }
+    rows.insert(session, session.model.ml_table("Execution"), [row], leased=True)
+    log.info("execution %s created in catalog %s of %s", entry.rid, session.catalog_id, session.hostname)
+
+
+def save_rid(session: CatalogSession, entry: JournalEntry) -> None:
+    """Where another process waits to hear which execution this is (COMPAT section 2)."""
+    file = os.environ.get(RID_FILE_VARIABLE)
+    if not file:
+        return
+    from deriva_ml_core.executions.hydra_facts import current_job
+
+    job = current_job()
+    document = {
+        "hostname": session.hostname,
+        "catalog_id": session.catalog_id,
+        "workflow_rid": entry.workflow_rid,
+        "execution_rid": entry.rid,
+        "hydra_runtime_output_dir": str(job.output_dir) if job and job.output_dir else None,
+    }
+    write_beside(Path(file), json.dumps(document).encode())
