@@ -54,16 +54,21 @@ class TableMethods(HasSession):
 
     def create_table(self, table: Mapping[str, Any], schema: str | None = None, update_navbar: bool = True) -> Table:
         """
-        Make a table from ERMrest's description of one (deriva's Table.define gives it).
+        Make a table from ERMrest's description of one (deriva's Table.define gives it, too).
+
+        Args:
+            table: the system columns, and the key on RID, may be left out.
 
         Raises:
             DerivaMLConfigurationError: it is not clear in which schema.
         """
         from urllib.parse import quote
 
+        from deriva_ml_core.schema.elements import with_system_columns
+
         del update_navbar  # Chaise finds new tables by itself
         place = self._schema_for_new(schema)
-        document = {**table, "schema_name": place}
+        document = {**with_system_columns(table), "schema_name": place}
         self.session.post_json(f"/schema/{quote(place, safe='')}/table", document)
         self.session.forget_model()
         return self.session.model.table((place, str(document["table_name"])))

@@ -38,9 +38,11 @@ class HydraFacts:
         redactor = Redactor(os.environ)
         own = [override for override in self.overrides if override.partition("=")[0].lstrip("+") != "description"]
         own, description = redactor.document(own), redactor.prose(description)
-        suffix = f" [overrides: {', '.join(own)}]" if own else ""
-        prefix = "" if self.job_number is None else f"[Job {self.job_number}] "
-        return f"{prefix}{description}{suffix}"
+        job = "" if self.job_number is None else f"[Job {self.job_number}]"
+        overrides = f"[overrides: {', '.join(own)}]" if own else ""
+        if "\n" in description:  # Markdown: a word before its heading, or after its table, would spoil it
+            return "\n\n".join(part for part in (f"{job} {overrides}".strip(), description) if part)
+        return " ".join(part for part in (job, description, overrides) if part)
 
 
 def current_job() -> HydraFacts | None:

@@ -130,6 +130,16 @@ class TermDef:
         return {"Name": self.name, "Description": self.description, "Synonyms": list(self.synonyms)}
 
 
+def with_system_columns(table: Mapping[str, Any]) -> Document:
+    """A table's document with the five system columns and the key on RID, where it left them out."""
+    columns, keys = list(table.get("column_definitions") or ()), list(table.get("keys") or ())
+    named = {column["name"] for column in columns}
+    missing = [column for column in _system_columns() if column["name"] not in named]
+    if not any(key.get("unique_columns") == ["RID"] for key in keys):
+        keys.insert(0, {"unique_columns": ["RID"]})
+    return {"kind": "table", **table, "column_definitions": [*missing, *columns], "keys": keys}
+
+
 def _system_columns() -> list[Document]:
     """The five columns that every ERMrest table must have."""
     return [

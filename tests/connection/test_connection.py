@@ -202,3 +202,13 @@ def test_derivas_own_client_works_on_the_same_catalog(new_ml):
 
     assert "Training" in names
     assert new_ml.catalog_id == new_ml.catalog.catalog_id
+
+
+def test_a_table_may_be_described_without_its_system_columns(new_ml):
+    """They are the same in every table; writing them out helps nobody."""
+    new_ml.create_domain_schema("study")
+    writer = {"table_name": "Writer", "column_definitions": [{"name": "Code", "type": {"typename": "text"}}]}
+
+    table = new_ml.create_table(writer)
+
+    assert {"RID", "RCT", "RMT", "RCB", "RMB", "Code"} <= set(table.columns)

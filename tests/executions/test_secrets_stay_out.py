@@ -40,3 +40,12 @@ def test_the_reason_of_a_failure(monkeypatch: pytest.MonkeyPatch):
 
     assert text.startswith("ConnectionError: postgresql://[redacted]@db/x refused")
     assert not [secret for secret in (SECRET, "other-secret-1", "zzz-secret-9") if secret in text]
+
+
+def test_a_description_in_markdown_stays_markdown():
+    """A word before its heading, or behind the last row of its table, would spoil it."""
+    facts = HydraFacts(overrides=("rate=0.1",), job_number=3)
+
+    assert (
+        facts.described("# Rates\n\n| rate |\n|---|") == "[Job 3] [overrides: rate=0.1]\n\n# Rates\n\n| rate |\n|---|"
+    )
