@@ -58,18 +58,24 @@ class Selection:
     @property
     def named(self) -> tuple[str, ...]:
         """The metrics and parameters that a list of these executions should tell, each once."""
-        sort = [self.sort] if self.sort and self.sort not in SORT_KEYS else []
-        names = [*sort, *(one.name for one in (*self.metrics, *self.parameters)), *self.show]
+        conditions = (one.name for one in (*self.metrics, *self.parameters))
+        sort = self.either[: len(self.either) - len(self.show)]
+        names = (*sort, *conditions, *self.show)
         return tuple(dict.fromkeys(names))
 
     @property
+    def either(self) -> tuple[str, ...]:
+        """Names that may be a metric's or a parameter's."""
+        sort = [self.sort] if self.sort and self.sort not in SORT_KEYS else []
+        return (*sort, *self.show)
+
+    @property
     def kinds(self) -> set[Kind]:
-        """The files that have to be read for it."""
-        either = bool(self.show) or (self.sort is not None and self.sort not in SORT_KEYS)
+        """The files that have to be read for it; those of parameters too, where a name of `either` is no metric's."""
         needed: dict[Kind, bool] = {
             "configuration": bool(self.choices),
-            "hydra": bool(self.parameters) or either,
-            "metrics": bool(self.metrics) or either,
+            "hydra": bool(self.parameters),
+            "metrics": bool(self.metrics or self.either),
         }
         return {kind for kind, is_needed in needed.items() if is_needed}
 
@@ -85,7 +91,7 @@ def list_documents(session: CatalogSession, cache_dir: Path, selection: Selectio
         DerivaMLValidationError: no such status.
     """
     records = list(_records(session, selection))
-    facts = read_facts(session, cache_dir, [one.execution_rid for one in records], selection.kinds)
+    facts = _facts(session, cache_dir, [one.execution_rid for one in records], selection)
     _require_known(selection, facts)
     kept = [one for one in records if _fulfills(facts[one.execution_rid], selection)]
     workflows = workflow_rows(session, {one.workflow_rid for one in kept if one.workflow_rid})
@@ -111,6 +117,16 @@ def _records(session: CatalogSession, selection: Selection) -> Iterator[Executio
     for record in found:
         if record.description != UNKNOWN_EXECUTION_DESCRIPTION and (not statuses or record.status in statuses):
             yield record
+
+
+def _facts(session: CatalogSession, cache_dir: Path, rids: list[str], selection: Selection) -> dict[str, Facts]:
+    """What the conditions and the order look at; parameters, which cost most, where nothing else has the name."""
+    facts = read_facts(session, cache_dir, rids, selection.kinds)
+    metrics = {name for one in facts.values() for name in one.metrics.final}
+    if "hydra" not in selection.kinds and not metrics.issuperset(selection.either):
+        for rid, more in read_facts(session, cache_dir, rids, ["hydra"]).items():
+            facts[rid].parameters = more.parameters
+    return facts
 
 
 def _status(word: str) -> Status:
@@ -149,10 +165,8 @@ def _require_known(selection: Selection, facts: Mapping[str, Facts]) -> None:
         ("choice of a group", (one.name for one in selection.choices), choices),
         ("metric", (one.name for one in selection.metrics), metrics),
         ("parameter", (one.name for one in selection.parameters), parameters),
-        ("metric or parameter", selection.show, metrics | parameters),
+        ("metric or parameter", selection.either, metrics | parameters | {*SORT_KEYS}),
     ]
-    if selection.sort and selection.sort not in SORT_KEYS:
-        asked.append(("metric or parameter", [selection.sort], metrics | parameters | {*SORT_KEYS}))
     for what, names, known in asked:
         for name in names:
             if name not in known:

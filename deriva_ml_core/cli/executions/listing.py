@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
-from deriva_ml_core.cli.executions.commands import add_command, console
-from deriva_ml_core.cli.executions.words import STYLES, value_words, when
+from deriva_ml_core.cli.executions.commands import add_command
+from deriva_ml_core.cli.executions.words import value_words, when
 
 if TYPE_CHECKING:
     from deriva_ml_core.analysis.selection import Selection
@@ -92,30 +92,27 @@ def _count(text: str) -> int:
 
 
 def _print_table(found: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
+    from deriva_ml_core.cli.executions.tables import Column, print_table
     from deriva_ml_core.executions.durations import duration_words
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("RID", "Status", "Created", "Time", "Workflow"):
-        table.add_column(name, no_wrap=True)
-    for name in names:
-        table.add_column(Text(name), no_wrap=True, justify="right")
-    table.add_column("Description", ratio=1)  # may wrap, so that it alone gives way; its texts do not
-    for one in found:
-        table.add_row(
+    heads = [Column(name) for name in ("RID", "Status", "Created", "Time", "Workflow")]
+    heads += [*(Column(name, right=True) for name in names), Column("Description")]
+    lines = [
+        [
             one["rid"],
-            Text(one["status"], STYLES.get(one["status"], "")),
+            one["status"],
             when(one["created"]),
             duration_words(one["durations"].get("execution")),
-            Text(one["workflow"] or ""),
-            *(Text(value_words(one["values"][name])) for name in names),
-            Text(_last_word(one), no_wrap=True, overflow="ellipsis"),
-        )
-    console().print(table)
+            one["workflow"] or "",
+            *(value_words(one["values"][name]) for name in names),
+            _last_word(one),
+        ]
+        for one in found
+    ]
+    print_table(heads, lines)
 
 
 def _last_word(one: dict[str, Any]) -> str:
     """Why it failed; else what it was for."""
-    return str((one["status"] == "Failed" and one["status_detail"]) or one["description"].lstrip("# "))
+    text = (one["status"] == "Failed" and one["status_detail"]) or one["description"].lstrip("# ")
+    return " ".join(str(text).split())

@@ -1,0 +1,127 @@
+"""
+How long a person waits who looks at many executions: the whole process of each command, against the embedded catalog.
+
+    python benchmarks/insight.py [--runs N] [--executions N]
+
+The executions are written in bulk beforehand; each has the files that a run leaves. The first subject of each command
+has an empty cache, the others have been asked before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from _harness import Figure, alternate, command, report
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
+BIN = Path(sys.executable).parent
+CATALOG = "insight"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--executions", type=int, default=1000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="insight-bench-") as name:
+        place = Place(Path(name))
+        misses = _lists(place, options.runs, options.executions)
+    return int(misses > 0)
+
+
+class Place:
+    """A home with an embedded catalog of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {
+            **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
+            "HOME": str(folder),
+            "DERIVA_ML_LOCAL_ROOT": str(folder / "catalogs"),
+        }
+        os.environ.update(self.env)
+        for arguments in (("create", CATALOG), ("schema", "install", CATALOG)):
+            subprocess.run([BIN / "deriva-ml-catalog", *arguments], check=True, env=self.env, capture_output=True)
+
+    def executions(self, *arguments: str):
+        """A subject: deriva-ml-executions with these arguments."""
+        where = ("--host", "local", "--catalog", CATALOG)
+        return command(str(BIN / "deriva-ml-executions"), *arguments, *where, env=self.env)
+
+    def cold(self, *arguments: str):
+        """The same, with nothing in the cache."""
+        elsewhere = self.folder / "cold"  # whose cache is nobody else's
+        call = self.executions(*arguments, "--working-dir", str(elsewhere))
+
+        def forget_first() -> object:
+            shutil.rmtree(elsewhere, ignore_errors=True)
+            return call()
+
+        return forget_first
+
+    def record(self, runs, *, parent: bool) -> str | None:
+        from recorded_runs import record_runs
+
+        from deriva_ml_core.connection import DerivaML
+
+        with DerivaML("local", CATALOG) as ml:
+            return record_runs(ml.session, self.folder / "files", runs, parent=parent)[0]
+
+
+def _lists(place: Place, runs: int, executions: int) -> int:
+    from recorded_runs import Run
+
+    chance = random.Random(0)
+    place.record(
+        [
+            Run(
+                {"model_config": chance.choice(["quick", "deep", "long"])},
+                {"learning_rate": chance.random(), "epochs": number},
+                {"accuracy": chance.random(), "loss": chance.random()},
+                status=chance.choice(["Uploaded", "Uploaded", "Failed"]),
+            )
+            for number in range(executions)
+        ],
+        parent=False,
+    )
+    by_metric = ("list", "--all", "--metric", "accuracy>0.5", "--sort", "accuracy", "--desc")
+    by_choice = ("list", "--all", "--choice", "model_config=quick", "--status", "Uploaded")
+    parent = place.record(
+        [
+            Run(
+                {"model_config": "quick"},
+                {"learning_rate": 0.001 * number},
+                {f"metric_{name}": chance.random() for name in range(20)},
+                environment={"imports": {f"package-{n}": "1.0" for n in range(100)}, "code": {"commit": "a" * 40}},
+            )
+            for number in range(50)
+        ],
+        parent=True,
+    )
+    subjects = {
+        "list all": place.executions("list", "--all"),
+        "list by status and date": place.executions("list", "--all", "--status", "Uploaded", "--since", "1d"),
+        "list by metric, sorted": place.executions(*by_metric),
+        "list by choice and status": place.executions(*by_choice),
+        "list by metric, sorted, cold cache": place.cold(*by_metric),
+        "compare 50 children, 20 metrics": place.executions("compare", parent),
+        "compare 50 children, 20 metrics, cold cache": place.cold("compare", parent),
+    }
+    samples = alternate(subjects, runs)
+    figures = [
+        Figure(name, sample.median, 1.5 if name.startswith("compare") else 1.0, "s")
+        for name, sample in samples.items()
+        if "cold" not in name
+    ]
+    return report(f"{executions} executions, and a sweep of 50", samples, figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
