@@ -20,7 +20,11 @@ from deriva_ml_core.errors import CatalogError, DerivaMLReadOnlyError
 
 __all__ = ["Progress", "exists", "file_md5", "get_file", "object_path", "put_file"]
 
-DEFAULT_CHUNK_BYTES = 25 * 2**20
+# A larger file goes in chunks: few enough that each is worth a request, small enough that a broken connection costs
+# a few percent of the file.
+CHUNKED_FROM_BYTES = 25 * 2**20
+_CHUNKS = 100
+_SMALLEST_CHUNK_BYTES, _LARGEST_CHUNK_BYTES = 4 * 2**20, 25 * 2**20
 # Hatrac on S3 takes at most so many chunks of one object: a larger file gets larger chunks.
 MAX_CHUNKS = 10_000
 # From this size on, a question whether the content is there costs little beside sending it in vain.
@@ -40,7 +44,8 @@ def put_file(
     md5: str | None = None,
     content_type: str = "application/octet-stream",
     filename: str | None = None,
-    chunk_size: int = DEFAULT_CHUNK_BYTES,
+    chunk_size: int | None = None,
+    lanes: int = 1,
     progress: Progress | None = None,
     resume_file: Path | None = None,
 ) -> str:
@@ -48,11 +53,14 @@ def put_file(
     Store a file as an object. A file whose content is there already is not sent again.
 
     A small file is one request where the object is new, two where it is there. A large one is asked for first. A file
-    above `chunk_size` goes in chunks, and goes on where it stopped when `resume_file` is kept between the calls.
+    above 25 MiB, or `chunk_size`, goes in chunks, and goes on where it stopped when `resume_file` is kept between the
+    calls.
 
     Args:
         hatrac_path: as `object_path` gives it; its folders are made.
         md5: lower-case hex, where the caller knows it.
+        chunk_size: bytes of each chunk, and of the largest file that goes without; by the file's size where None.
+        lanes: chunks on their way at a time.
         filename: the name that a browser shall save it under; the file's own by default.
         resume_file: remembers an unfinished upload; gone when it is finished.
 
@@ -68,9 +76,14 @@ def put_file(
     md5 = md5 or file_md5(path)
     upload = Upload(session.client, path, hatrac_path, md5, content_type, filename or path.name, progress)
     size = path.stat().st_size
-    if size > chunk_size:
-        return upload.in_chunks(max(chunk_size, -(-size // MAX_CHUNKS)), resume_file)
+    if size > (chunk_size or CHUNKED_FROM_BYTES):
+        return upload.in_chunks(_chunk_bytes(size, chunk_size), resume_file, lanes=lanes)
     return (upload.there() if size >= _ASK_FIRST_BYTES else None) or upload.at_once()
+
+
+def _chunk_bytes(size: int, wanted: int | None) -> int:
+    chosen = wanted or min(max(size // _CHUNKS, _SMALLEST_CHUNK_BYTES), _LARGEST_CHUNK_BYTES)
+    return max(chosen, -(-size // MAX_CHUNKS))
 
 
 def get_file(

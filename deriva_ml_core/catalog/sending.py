@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,8 @@ from deriva_ml_core.errors import CatalogError, ChecksumMismatch
 
 # Called with the number of bytes that have moved since the last call; negative where they must move again.
 Progress = Callable[[int], None]
+
+Chunk = tuple[int, int, int]  # number, offset, size
 
 _BLOCK_BYTES = 2**18
 
@@ -48,6 +51,31 @@ class Reader:
         """Go back to send again; what was hashed before is forgotten."""
         self.hash = checksums.md5()
         return self._file.seek(offset, whence)
+
+
+class Part:
+    """A part of a file, as urllib3 reads one: it sees its beginning at 0 and its end, and may rewind it."""
+
+    def __init__(self, file: IO[bytes], offset: int, size: int) -> None:
+        self._file, self._offset, self._size = file, offset, size
+        self._done = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, in blocks larger than urllib3 asks for."""
+        left = self._size - self._done
+        self._file.seek(self._offset + self._done)
+        block = self._file.read(min(left, max(size, _BLOCK_BYTES)) if size >= 0 else left)
+        self._done += len(block)
+        return block
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._done
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go back to send again."""
+        self._done = offset if whence == 0 else self._size + offset if whence == 2 else self._done + offset
+        return self._done
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +139,24 @@ class Upload:
             return None
         return answer.headers.get("Content-Location")
 
-    def in_chunks(self, chunk_size: int, resume_file: Path | None) -> str:
-        """Create or go on with an upload job, send what is missing, finalize."""
+    def in_chunks(self, chunk_size: int, resume_file: Path | None, *, lanes: int = 1) -> str:
+        """
+        Create or go on with an upload job, send what is missing, finalize.
+
+        Chunks carry no checksum of their own: the job has the whole content's, which the server checks at the end.
+
+        Args:
+            lanes: chunks on their way at a time.
+        """
         stored = self.there()
         if stored:
             _forget(resume_file)
             return stored
         job, done = self._job(chunk_size, resume_file)
-        for number, offset, size in self._chunks(chunk_size):
-            if number in done:
-                self._report(size)
-                continue
-            self._send_chunk(job, number, offset, size)
+        chunks = list(self._chunks(chunk_size))
+        self._report(sum(size for number, _, size in chunks if number in done))
+        missing = [chunk for chunk in chunks if chunk[0] not in done]
+        for number in _side_by_side(lambda chunk: self._send_chunk(job, *chunk), missing, lanes):
             done.add(number)
             self._remember(resume_file, job, chunk_size, done)
         return self._finalize(job, resume_file)
@@ -167,28 +201,26 @@ class Upload:
         self._remember(resume_file, job, chunk_size, set())
         return job, set()
 
-    def _chunks(self, chunk_size: int) -> Iterator[tuple[int, int, int]]:
+    def _chunks(self, chunk_size: int) -> Iterator[Chunk]:
         """Number, offset and size of each chunk."""
         total = self.file.stat().st_size
         for number, offset in enumerate(range(0, total, chunk_size)):
             yield number, offset, min(chunk_size, total - offset)
 
-    def _send_chunk(self, job: str, number: int, offset: int, size: int) -> None:
-        with self.file.open("rb") as file:
-            file.seek(offset)
-            content = file.read(size)
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-MD5": base64.b64encode(checksums.md5(content).digest()).decode(),
-        }
-        self.client.request("PUT", f"{job}/{number}", body=content, headers=headers)
+    def _send_chunk(self, job: str, number: int, offset: int, size: int) -> int:
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        with self.file.open("rb", buffering=0) as file:
+            part = Part(file, offset, size)
+            self.client.request("PUT", f"{job}/{number}", body=part, headers=headers)  # type: ignore[arg-type]
         self._report(size)
+        return number
 
     def _remember(self, resume_file: Path | None, job: str, chunk_size: int, done: set[int]) -> None:
         if resume_file is None:
             return
         state = {"job": job, "target": self.target, "md5": self.md5, "chunk": chunk_size, "done": sorted(done)}
         # Written beside and renamed: a crash leaves the old state or the new one.
+        resume_file.parent.mkdir(parents=True, exist_ok=True)
         beside = resume_file.with_name(f"{resume_file.name}.{os.getpid()}.new")
         beside.write_text(json.dumps(state))
         beside.replace(resume_file)
@@ -200,6 +232,29 @@ class Upload:
     @property
     def _disposition(self) -> str:
         return f"filename*=UTF-8''{quote(os.path.basename(self.filename), safe='')}"  # noqa: PTH119 - a name, no path
+
+
+def _side_by_side(work: Callable[[Chunk], int], chunks: Sequence[Chunk], lanes: int) -> Iterator[int]:
+    """What `work` returns, as it comes. After an error nothing new begins; what has begun is waited for and counted."""
+    pool = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="deriva-ml-chunk")
+    waiting, running = iter(chunks), set[Future[int]]()
+    error: BaseException | None = None
+    try:
+        while True:
+            if error is None:
+                running |= {pool.submit(work, chunk) for chunk in islice(waiting, lanes - len(running))}
+            if not running:
+                break
+            over, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in over:
+                if (failure := future.exception()) is not None:
+                    error = failure
+                else:
+                    yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if error is not None:
+        raise error
 
 
 def _location(answer: Any) -> str:

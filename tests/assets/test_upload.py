@@ -166,6 +166,29 @@ def test_large_files_go_in_chunks(image_session, staging, execution_rid):
     assert objects.get_file(image_session, row["URL"], staging.folder / "back").read_bytes() == data
 
 
+def test_the_same_large_content_is_sent_once(image_session, staging, execution_rid):
+    """Chunked uploads of one content at the same time would make two versions, and so two rows."""
+    data = os.urandom(100_000)
+    for name in ("a/big.bin", "b/big.bin"):
+        staging.register("Image", name).write_bytes(data)
+    report = upload_staged(image_session, staging, execution_rid, manner=Manner(chunk_size=30_000))
+
+    assert report.total_uploaded == 2
+    assert len(list(rows.select(image_session, "Image"))) == 1
+
+
+def test_a_large_file_is_read_once_to_be_hashed(image_session, staging, execution_rid, monkeypatch):
+    """A later command takes the checksum from the list of outputs: hashing 4 GiB again would cost it seconds."""
+    monkeypatch.setattr(objects, "CHUNKED_FROM_BYTES", 50_000)
+    path = staging.register("Image", "big.bin")
+    path.write_bytes(os.urandom(100_000))
+    with monkeypatch.context() as patched:
+        patched.setattr(image_session.client, "base_url", "http://127.0.0.1:9")
+        upload_staged(image_session, staging, execution_rid)
+    monkeypatch.setattr(objects, "file_md5", lambda _path: pytest.fail("hashed again"))
+    assert upload_staged(image_session, Staging(staging.folder, image_session), execution_rid).total_uploaded == 1
+
+
 def test_no_answer_is_tried_again(image_session, staging, execution_rid, monkeypatch):
     """max_retries: files that failed for want of an answer go up when there is one."""
     stage(staging, ["a.png", "b.png"])
