@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,41 @@ class LocalConnection:
 
     session: CatalogSession
     server: LocalServer
+    root: Path
 
     def close(self) -> None:
-        """End both."""
+        """End the session, and the server where no other connection of this process uses it."""
         self.session.close()
-        self.server.stop()
+        _release(self.root)
+
+
+_servers: dict[Path, tuple[LocalServer, int]] = {}  # by root: the server, and how many connections use it
+_servers_lock = threading.Lock()
+
+
+def _acquire(root: Path) -> LocalServer:
+    """The server of this process for a root: the jobs of a sweep connect one after the other, their parent stays."""
+    from deriva_ml_core.local_catalog import LocalServer
+
+    with _servers_lock:
+        server, users = _servers.get(root) or (LocalServer(root), 0)
+        _servers[root] = server, users + 1
+        return server
+
+
+def _release(root: Path) -> None:
+    with _servers_lock:
+        server, users = _servers.pop(root)
+        if users > 1:
+            _servers[root] = server, users - 1
+            return
+    server.stop()
+
+
+# A child of a fork must not wait for a lock that another thread of its parent held.
+os.register_at_fork(
+    before=_servers_lock.acquire, after_in_parent=_servers_lock.release, after_in_child=_servers_lock.release
+)
 
 
 def default_root() -> Path:
@@ -51,7 +82,7 @@ def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
         DerivaMLConfigurationError: the folder can't be used.
     """
     from deriva_ml_core.catalog.session import CatalogSession
-    from deriva_ml_core.local_catalog import LocalServer, RootError
+    from deriva_ml_core.local_catalog import RootError
 
     root = default_root()
     if not root.is_dir():
@@ -59,7 +90,7 @@ def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
             f"there is no embedded catalog yet (none in {root}): "
             f"`deriva-ml-catalog create NAME` makes one, {ROOT_VARIABLE} says where else to look"
         )
-    server = LocalServer(root)
+    server = _acquire(root)
     try:
         session = CatalogSession.connect(
             LOCAL,
@@ -70,11 +101,12 @@ def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
             **schemas,
         )
     except RootError as err:
+        _release(root)
         raise DerivaMLConfigurationError(f"the embedded catalog in {root} can't be used: {err}") from err
     except BaseException:  # Ctrl-C too: no server may go on without anybody who knows of it
-        server.stop()
+        _release(root)
         raise
-    return LocalConnection(session, server)
+    return LocalConnection(session, server, root)
 
 
 def _catalog_names(root: Path) -> list[str]:

@@ -94,6 +94,16 @@ def test_closing_ends_the_server_and_may_be_done_twice(open_ml, ml_session):
     assert server._running is None
 
 
+def test_connections_of_one_process_share_the_embedded_server(open_ml, ml_session, tmp_path):
+    """The jobs of a sweep in one process connect one after the other: starting a server for each would be felt."""
+    first = open_ml(ml_session.catalog_id, working_dir=tmp_path / "a")
+    second = open_ml(ml_session.catalog_id, working_dir=tmp_path / "b")
+
+    assert first.session.base_url == second.session.base_url
+    first.close()
+    assert second.session.latest_snaptime()
+
+
 def test_rows_and_rids(new_ml):
     """Where a RID is, its row, and what is said of one that is not there."""
     term = new_ml.lookup_term("Workflow_Type", "Training")
