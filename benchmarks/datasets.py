@@ -1,11 +1,11 @@
 """
-Datasets: 5,000 images cold and warm, beside bdbag's own materialize; requests for members and values; a large join.
+Datasets: 5,000 images cold and warm, beside deriva and bdbag; requests for members and values; a large join.
 
     python benchmarks/datasets.py [--images 5000] [--rows 1000000]
 
-Everything runs against one embedded server in this process, so a ratio compares clients. bdbag materializes the very
-bag that deriva-ml has exported without files. What downloads and what joins are processes of their own, whose times
-have neither the start of Python nor the server's memory in them.
+deriva-ml downloads with hostname="local", as users of the embedded catalog do: from a server in its own process. deriva
+and bdbag get the same rows and files from a server of the same root in this process; so does deriva-ml once more, for
+the ratio of clients over HTTP. Each is a process of its own, whose times have no start of Python in them.
 """
 
 from __future__ import annotations
@@ -40,28 +40,57 @@ DOWNLOAD = """
 import json, sys, time, resource
 from pathlib import Path
 from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.connection.local import connect_local
 from deriva_ml_core.datasets.cache import fetch_bag
 from deriva_ml_core.datasets.specs import DatasetSpec
+from deriva_ml_core.local_catalog.app import Application
 where, rid, cache, materialize, tables = json.loads(sys.argv[1])
-with CatalogSession.connect("local", **where) as session:
-    start = time.perf_counter()
-    bag = fetch_bag(session, DatasetSpec(rid=rid, materialize=materialize), Path(cache))
-    fetched = time.perf_counter() - start
-    start = time.perf_counter()
-    if tables:
-        next(bag.denormalize_as_dict(tables))
-    first = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"fetched_s": fetched, "first_row_s": first, "peak_mib": peak, "path": str(bag.path)}))
+asked, answer = [], Application.__call__
+def counting(application, environ, start_response):
+    asked.append(environ["REQUEST_METHOD"] + " " + environ["PATH_INFO"])
+    return answer(application, environ, start_response)
+Application.__call__ = counting  # where requests arrive, so that no client can hide one
+if where.get("base_url"):
+    session = CatalogSession.connect("local", **where)
+else:
+    session = connect_local(where["catalog_id"]).session
+asked.clear()
+start = time.perf_counter()
+bag = fetch_bag(session, DatasetSpec(rid=rid, materialize=materialize), Path(cache))
+fetched = time.perf_counter() - start
+start = time.perf_counter()
+if tables:
+    next(bag.denormalize_as_dict(tables))
+first = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+facts = {"fetched_s": fetched, "first_row_s": first, "peak_mib": peak, "path": str(bag.path), "asked": asked}
+print(json.dumps(facts))
 """
 
-MATERIALIZE = """
-import sys, time
+# deriva's own export of the same rows (CSV of each table, a list of files to fetch), then bdbag's materialize.
+THEIRS = """
+import json, sys, time
 from bdbag import bdbag_api
+from deriva.transfer.download.deriva_download import GenericDownloader
+arguments = json.loads(sys.argv[1])
+members = "Dataset/RID=" + arguments["rid"] + "/Dataset_Image/I:=demo:Image"
+tables = {"Dataset": "Dataset/RID=" + arguments["rid"], "Image": members,
+          "Dataset_Image": "Dataset_Image/Dataset=" + arguments["rid"],
+          "Image_Asset_Type": members + "/Image_Asset_Type", "Image_Execution": members + "/Image_Execution"}
+queries = [{"processor": "csv", "processor_params": {"query_path": "/entity/" + path, "output_path": name}}
+           for name, path in tables.items()]
+columns = "/url:=I:URL,length:=I:Length,filename:=I:Filename,md5:=I:MD5"
+queries.append({"processor": "fetch", "processor_params": {
+    "query_path": "/attribute/" + members + columns, "output_path": "assets"}})
+config = {"bag": {"bag_name": "theirs", "bag_algorithms": ["md5"]}, "catalog": {"query_processors": queries}}
 start = time.perf_counter()
-if not bdbag_api.resolve_fetch(sys.argv[1], force=True, keychain_file=sys.argv[2]):
+loader = GenericDownloader(arguments["server"], config=config, credentials=arguments["credential"],
+                           output_dir=arguments["folder"])
+loader.download()
+bag = arguments["folder"] + "/theirs"
+if not bdbag_api.resolve_fetch(bag, force=True, keychain_file=arguments["keychain"]):
     sys.exit("bdbag could not fetch")
-bdbag_api.validate_bag(sys.argv[1])
+bdbag_api.validate_bag(bag)
 print(time.perf_counter() - start)
 """
 
@@ -94,12 +123,22 @@ class Bench:
         client.close()
         return str(json.loads(answer.data)["id"])
 
-    def download(self, dataset: Dataset, cache: str, *, materialize: bool = True, tables: tuple[str, ...] = ()) -> dict:
-        """Facts of one download in a process of its own; `requests`: what it asked after it had connected."""
-        arguments = json.dumps([self.where, dataset.dataset_rid, str(self.folder / cache), materialize, tables])
-        self.asked.clear()
-        done = subprocess.run([sys.executable, "-c", DOWNLOAD, arguments], check=True, capture_output=True, text=True)
-        return {**json.loads(done.stdout), "requests": len(self.asked), "asked": list(self.asked)}
+    def download(
+        self,
+        dataset: Dataset,
+        cache: str,
+        *,
+        materialize: bool = True,
+        tables: tuple[str, ...] = (),
+        over_http: bool = False,
+    ) -> dict:
+        """Facts of one download in a process of its own, whose embedded server opens the same root."""
+        where = self.where if over_http else {"catalog_id": self.where["catalog_id"]}
+        arguments = json.dumps([where, dataset.dataset_rid, str(self.folder / cache), materialize, tables])
+        environment = {**os.environ, "DERIVA_ML_LOCAL_ROOT": str(self.server.path)}
+        command = [sys.executable, "-c", DOWNLOAD, arguments]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return json.loads(done.stdout)
 
 
 def main() -> int:
@@ -132,25 +171,33 @@ def images(bench: Bench, count: int) -> Iterator[Figure]:
     cold = bench.download(dataset, "cache")
     warm = bench.download(dataset, "cache")
     bare = bench.download(dataset, "bare", materialize=False)
-    theirs = _materialize(bench, Path(bare["path"]))
+    served = bench.download(dataset, "served", over_http=True)
+    theirs = _theirs(bench, dataset)
     yield Figure(f"{count} images, cold", cold["fetched_s"], 2.0, "s")
     yield Figure("its tables alone", bare["fetched_s"], 2.0, "s")
-    yield Figure("bdbag materialize and validate / cold", theirs / cold["fetched_s"], 5, at_least=True)
+    yield Figure("deriva's export and bdbag's materialize / cold", theirs / cold["fetched_s"], 5, at_least=True)
+    yield Figure("the same / cold, from a server in another process", theirs / served["fetched_s"], 1, at_least=True)
     yield Figure("warm", warm["fetched_s"], 0.3, "s")
-    yield Figure("warm, requests", warm["requests"], 5, "")
+    yield Figure("warm, requests", len(warm["asked"]), 5, "")
     yield Figure("warm, object requests", sum("/hatrac" in one for one in warm["asked"]), 0, "")
 
 
-def _materialize(bench: Bench, bag: Path) -> float:
-    keychain = bench.folder / "keychain.json"
+def _theirs(bench: Bench, dataset: Dataset) -> float:
+    keychain, folder = bench.folder / "keychain.json", bench.folder / "theirs"
     auth = {"uri": bench.server.url, "auth_type": "cookie", "auth_params": {"cookies": [_cookie(bench)]}}
     keychain.write_text(json.dumps([auth]))
-    copy = bench.folder / "theirs"
-    shutil.copytree(bag, copy)
-    command = [sys.executable, "-c", MATERIALIZE, str(copy), str(keychain)]
+    folder.mkdir()
+    arguments = {
+        "rid": dataset.dataset_rid,
+        "server": {"host": bench.server.netloc, "protocol": "http", "catalog_id": bench.where["catalog_id"]},
+        "credential": bench.server.credential,
+        "folder": str(folder),
+        "keychain": str(keychain),
+    }
+    command = [sys.executable, "-c", THEIRS, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"bdbag: {(done.stderr or done.stdout)[-2000:]}")
+        raise RuntimeError(f"deriva or bdbag: {(done.stderr or done.stdout)[-2000:]}")
     return float(done.stdout.splitlines()[-1])
 
 

@@ -40,20 +40,16 @@ class ObjectCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._objects, self._arriving = folder / "objects", folder / "objects" / "arriving"
 
     def path(self, md5: str) -> Path:
         """Where the object of this content is, or would be."""
-        return self.folder / "objects" / md5[:2] / md5
+        return Path(f"{self._objects}/{md5[:2]}/{md5}")
 
     def find(self, md5: str, size_bytes: int | None) -> Path | None:
         """The object, verified; None where there is none. A damaged one is removed."""
         path = self.path(md5)
-        if is_verified(path, size_bytes) or verify(path, md5, size_bytes):
-            return path
-        if path.exists():
-            log.warning("%s is damaged: it is fetched again", path)
-            path.unlink(missing_ok=True)
-        return None
+        return path if is_right(path, md5, size_bytes) else None
 
     def fetch(
         self,
@@ -63,9 +59,13 @@ class ObjectCache:
         size_bytes: int | None,
         *,
         progress: Callable[[int], None] | None = None,
+        near: Path | None = None,
     ) -> Path:
         """
         The object, from here or from the server; of several who ask at once, one fetches and the others wait.
+
+        Args:
+            near: where it lies on this disk; see objects.near_files.
 
         Raises:
             ChecksumMismatch: the server sends other bytes than the record says.
@@ -75,7 +75,9 @@ class ObjectCache:
         found = self.find(md5, size_bytes)
         if found is None:
             with file_lock(self.folder / "locks" / f"{md5}.lock"):
-                found = self.find(md5, size_bytes) or self.fetch_alone(session, url, md5, size_bytes, progress=progress)
+                found = self.find(md5, size_bytes) or self.fetch_alone(
+                    session, url, md5, size_bytes, progress=progress, near=near
+                )
         elif progress and size_bytes:
             progress(size_bytes)
         return found
@@ -88,22 +90,30 @@ class ObjectCache:
         size_bytes: int | None,
         *,
         progress: Callable[[int], None] | None = None,
+        near: Path | None = None,
     ) -> Path:
         """Fetch without looking and locking, for a caller that has done both."""
         path = self.path(md5)
         with folder_errors(self.folder):
-            objects.get_file(session, url, path, md5=md5, length=size_bytes, progress=progress)
+            if near is None or not objects.copy_near(near, path, md5, size_bytes, progress, parts=self._arriving):
+                objects.get_file(session, url, path, md5=md5, length=size_bytes, progress=progress)
             mark_verified(path)
         return path
 
 
-def is_verified(path: Path, size_bytes: int | None) -> bool:
-    """Whether this file was verified and not been written since."""
+def is_right(path: Path, md5: str, size_bytes: int | None) -> bool:
+    """Whether a file is there and what it should be; a wrong one is removed. Most often one look at its status."""
     try:
-        stat = path.stat()
+        stat = os.stat(path)  # noqa: PTH116  # asked for each of thousands of files
     except OSError:
         return False
-    return stat.st_mtime_ns == VERIFIED_NS and size_bytes in (None, stat.st_size)
+    if stat.st_mtime_ns == VERIFIED_NS and size_bytes in (None, stat.st_size):  # and was not written to since
+        return True
+    if verify(path, md5, size_bytes):
+        return True
+    log.warning("%s is damaged: it is fetched again", path)
+    path.unlink(missing_ok=True)
+    return False
 
 
 def verify(path: Path, md5: str, size_bytes: int | None) -> bool:
@@ -120,15 +130,21 @@ def verify(path: Path, md5: str, size_bytes: int | None) -> bool:
 def mark_verified(path: Path) -> None:
     """Set the mark, and take away the right to write, which saves most files from accidents."""
     with suppress(PermissionError):  # another user's object, shared: it will be hashed again each time
-        path.chmod(0o444)
+        os.chmod(path, 0o444)  # noqa: PTH101
         os.utime(path, ns=(VERIFIED_NS, VERIFIED_NS))
 
 
 def place(source: Path, target: Path) -> Path:
     """Put a cached file where somebody wants it: a hard link, or a copy where the file system can't link."""
-    if target.exists() and target.samefile(source):
+    try:
+        os.link(source, target)  # noqa: PTH  # the common case in one step
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        if target.exists() and target.samefile(source):
+            return target
+    else:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{os.getpid()}.{target.name[:200]}.part")
     beside.unlink(missing_ok=True)
     try:

@@ -176,8 +176,10 @@ def download(
     require_space(dest, sum(asset.size_bytes for asset in assets))
     meter = ProgressMeter(progress, {places[asset.rid]: asset.size_bytes for asset in assets})
 
+    near = objects.near_files(session, [str(asset.row.get("URL") or "") for asset in assets])
+
     def fetch(asset: CatalogAsset) -> None:
-        _fetch_one(session, asset, places[asset.rid], cache, keep=asset.rid in keep, meter=meter)
+        _fetch_one(session, asset, places[asset.rid], cache, near, keep=asset.rid in keep, meter=meter)
         meter.finish(places[asset.rid])
 
     for outcome in in_parallel(assets, fetch, workers=workers, stop=meter.stop):
@@ -202,7 +204,14 @@ def link_inputs(session: CatalogSession, assets: Iterable[CatalogAsset], executi
 
 
 def _fetch_one(
-    session: CatalogSession, asset: CatalogAsset, target: Path, cache: ObjectCache, *, keep: bool, meter: ProgressMeter
+    session: CatalogSession,
+    asset: CatalogAsset,
+    target: Path,
+    cache: ObjectCache,
+    near: Mapping[str, Path],
+    *,
+    keep: bool,
+    meter: ProgressMeter,
 ) -> None:
     url, md5 = str(asset.row.get("URL") or ""), asset.md5
     advance = lambda size: meter.advance(target, size, "Downloading")  # noqa: E731  # a name for the callback
@@ -210,11 +219,16 @@ def _fetch_one(
         source = None
         if md5 is not None:
             size = asset.size_bytes or None
-            source = cache.fetch(session, url, md5, size, progress=advance) if keep else cache.find(md5, size)
+            source = (
+                cache.fetch(session, url, md5, size, progress=advance, near=near.get(url))
+                if keep
+                else cache.find(md5, size)
+            )
         if source is not None:
             place(source, target)
         else:
-            objects.get_file(session, url, target, md5=md5, length=asset.row.get("Length"), progress=advance)
+            length = asset.row.get("Length")
+            objects.get_file(session, url, target, md5=md5, length=length, progress=advance, near=near.get(url))
 
 
 def asset_types_of(session: CatalogSession, table: TableName, rids: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -59,6 +59,15 @@ def in_parallel(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def in_turn(jobs: Iterable[Job], work: Callable[[Job], Answer]) -> Iterator[Outcome[Job, Answer]]:
+    """The same, one after the other in the thread that asks: jobs that are shorter than their way to another thread."""
+    for job in jobs:
+        try:
+            yield Outcome(job, work(job), None)
+        except DerivaMLException as err:
+            yield Outcome(job, None, err)
+
+
 def _outcome(job: Job, future: Future[Answer]) -> Outcome[Job, Answer]:
     try:
         return Outcome(job, future.result(), None)

@@ -14,11 +14,12 @@ from urllib.parse import quote, urlsplit
 from deriva_ml_core.catalog.arriving import arriving
 from deriva_ml_core.catalog.checksums import file_md5
 from deriva_ml_core.catalog.fetching import Download
+from deriva_ml_core.catalog.nearby import copy_near, near_files
 from deriva_ml_core.catalog.sending import Progress, Upload
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, DerivaMLReadOnlyError
 
-__all__ = ["Progress", "exists", "file_md5", "get_file", "object_path", "put_file"]
+__all__ = ["Progress", "copy_near", "exists", "file_md5", "get_file", "near_files", "object_path", "put_file"]
 
 # A larger file goes in chunks: few enough that each is worth a request, small enough that a broken connection costs
 # a few percent of the file.
@@ -94,6 +95,7 @@ def get_file(
     md5: str | None = None,
     length: int | None = None,
     progress: Progress | None = None,
+    near: Path | None = None,
 ) -> Path:
     """
     Fetch an object to `dest`, which appears complete and checked or not at all.
@@ -105,12 +107,15 @@ def get_file(
         url: "/hatrac/…", or the same with this session's host before it.
         md5: lower-case hex that the content must have; the server's own word is checked too.
         length: bytes that it must have.
+        near: where it lies on this disk, as `near_files` says: then no request is made, unless its content is wrong.
 
     Raises:
         ChecksumMismatch: the content is not what `md5`, `length` or the server promise.
         CatalogError: not there (404), or a URL of another host.
     """
     path = _own_path(session, url)
+    if near is not None and copy_near(near, dest, md5, length, progress):
+        return dest
     with arriving(dest, md5, length) as file:
         Download(session.client, path, file, progress).run(md5, length)
     return dest

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     from deriva_ml_core.catalog.vocabulary import Vocabularies
 
+# Paths of objects, escaped -> the file that holds each, or None for one that has to be asked for by GET. A way to the
+# bytes of a server in this process without a request for each; reading only. The server's rules say who may read what.
+ObjectFiles = Callable[[Sequence[str]], Sequence[Path | None]]
+
 _JSON = "application/json"
 _LOGINS, _LOGIN_FILES = Path("~/.deriva"), ("credential.json", "globus-credential.json")  # deriva's own names
 
@@ -45,6 +49,7 @@ class CatalogSession:
         catalog_id: number or alias, without the snapshot.
         snapshot_id: the snapshot that this session reads, or None for the living catalog.
         base_url: scheme://host[:port] that is really asked.
+        object_files: tells where a server of this process keeps objects; None for any other server.
     """
 
     def __init__(
@@ -54,11 +59,13 @@ class CatalogSession:
         *,
         snapshot_id: str | None = None,
         credential: Credential | None = None,
+        object_files: ObjectFiles | None = None,
         ml_schema: str = ML_SCHEMA,
         domain_schemas: tuple[str, ...] | None = None,
         default_schema: str | None = None,
     ) -> None:
         self.client = client
+        self.object_files = object_files
         self.hostname = client.hostname
         self.base_url = client.base_url
         self.catalog_id = catalog_id
@@ -77,6 +84,7 @@ class CatalogSession:
         *,
         credential: Credential | None = None,
         base_url: str | None = None,
+        object_files: ObjectFiles | None = None,
         ml_schema: str = ML_SCHEMA,
         domain_schemas: Iterable[str] | None = None,
         default_schema: str | None = None,
@@ -90,6 +98,7 @@ class CatalogSession:
             hostname: a Deriva server; deriva's own stored login is used unless `credential` is given.
             catalog_id: number or alias; "N@SNAPSHOT" for a snapshot.
             base_url: where to really ask, for the embedded catalog ("http://127.0.0.1:40001"); no stored login then.
+            object_files: see ObjectFiles.
             known_catalogs: called for the message when there is no such catalog.
 
         Raises:
@@ -111,6 +120,7 @@ class CatalogSession:
             number,
             snapshot_id=snapshot or None,
             credential=credential,
+            object_files=object_files,
             ml_schema=ml_schema,
             domain_schemas=tuple(domain_schemas) if domain_schemas else None,
             default_schema=default_schema,
@@ -228,6 +238,7 @@ class CatalogSession:
             self.catalog_id,
             snapshot_id=snapshot_id,
             credential=self._credential,
+            object_files=self.object_files,
             ml_schema=ml_schema,
             domain_schemas=domain_schemas,
             default_schema=default_schema,

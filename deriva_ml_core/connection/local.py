@@ -97,6 +97,7 @@ def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
             catalog_id,
             base_url=server.url,
             credential=server.credential,
+            object_files=server.object_files,
             known_catalogs=lambda: _catalog_names(root),
             **schemas,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.datasets.bag_views import BagViews
 from deriva_ml_core.datasets.history import DATASET, DATASET_VERSION, DatasetHistory
-from deriva_ml_core.datasets.layout import MANIFEST, SCHEMA, asset_path, csv_path, read_info
+from deriva_ml_core.datasets.layout import (
+    MANIFEST,
+    SCHEMA,
+    asset_path,
+    csv_path,
+    own_asset_path,
+    read_asset_checksums,
+    read_info,
+)
 from deriva_ml_core.datasets.tabular import read_table
 from deriva_ml_core.datasets.versions import DatasetVersion
 from deriva_ml_core.errors import DerivaMLDatasetNotFound, DerivaMLException, DerivaMLTableNotFound, nearest
@@ -239,8 +248,25 @@ class DatasetBag(BagViews):
         return found
 
     def _with_file(self, table: BagTable, row: Row) -> Row:
-        path = self.path / asset_path(table.name, row["RID"], row["Filename"])
-        return {**row, "Filename": str(path)} if path.exists() else row
+        """The row with the path of its file: the one that has its name and its content."""
+        named, md5 = (table.name, row["RID"], row["Filename"]), str(row["MD5"] or "").lower()
+        for path in (asset_path(*named), own_asset_path(*named)):
+            if self._asset_checksums.get(path) == md5 and os.path.exists(f"{self.path}/{path}"):  # noqa: PTH110
+                return {**row, "Filename": f"{self.path}/{path}"}
+        return row
+
+    def owner_of(self, path: str) -> str:
+        """Table/RID/file name of the row that a payload file belongs to, for messages; the path where none has it."""
+        for table in (table for table in self._tables.values() if table.is_asset):
+            for row in table.rows():
+                named, md5 = (table.name, row["RID"], row["Filename"]), str(row["MD5"] or "").lower()
+                if path in (asset_path(*named), own_asset_path(*named)) and self._asset_checksums.get(path) == md5:
+                    return f"{table.name}/{row['RID']}/{path.rpartition('/')[2]}"
+        return path
+
+    @cached_property
+    def _asset_checksums(self) -> dict[str, str]:
+        return read_asset_checksums(self.path)
 
     def _ml_rows(self, name: str) -> Iterable[Row]:
         tables = [table for table in self._tables.values() if (table.schema, table.name) == (ML_SCHEMA, name)]

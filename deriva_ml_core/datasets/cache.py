@@ -22,25 +22,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from deriva_ml_core.assets.cache import (
     ObjectCache,
     folder_errors,
-    is_verified,
+    is_right,
     mark_verified,
     place,
-    require_space,
-    verify,
 )
 from deriva_ml_core.assets.locks import file_lock
-from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter
-from deriva_ml_core.assets.transfer import in_parallel
+from deriva_ml_core.assets.progress import ProgressCallback
 from deriva_ml_core.datasets.bag import DatasetBag
 from deriva_ml_core.datasets.export import export_payload
+from deriva_ml_core.datasets.files import Failure, fetch_files
 from deriva_ml_core.datasets.history import DatasetHistory, read_dataset
 from deriva_ml_core.datasets.layout import PayloadFile, read_payload, write_tags
-from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException
+from deriva_ml_core.errors import ChecksumMismatch
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -48,8 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # of what an export writes: a later one must not take an earlier one's bags for its own
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_FORMAT = 2  # of what an export writes: a later one must not take an earlier one's bags for its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +136,9 @@ class _Fetch:
         remote = tuple(file for file in payload if file.url is not None)
         return CachedBag(path, checksum, tuple(missing), remote, index.get("rows", {}))
 
-    def _is_right(self, folder: Path, file: PayloadFile) -> bool:
-        """Whether a file is there and what it should be; a wrong one is removed."""
-        path = folder / file.path
-        size = file.size_bytes if file.size_bytes >= 0 else None
-        if is_verified(path, size) or verify(path, file.md5, size):
-            return True
-        if path.exists():
-            log.warning("%s is damaged: it is fetched again", path)
-            path.unlink()
-        return False
+    @staticmethod
+    def _is_right(folder: Path, file: PayloadFile) -> bool:
+        return is_right(folder / file.path, file.md5, file.size_bytes if file.size_bytes >= 0 else None)
 
     # --- making ---
 
@@ -191,7 +180,7 @@ class _Fetch:
         final = self._bags / checksum / f"Dataset_{self._entry.dataset_rid}"
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.exists():
-            for asset in sorted((final / "data" / "assets").rglob("*")):
+            for asset in sorted((final / "data").glob("assets*/**/*")):
                 target = folder / asset.relative_to(final)
                 if asset.is_file() and not target.exists():
                     place(asset, target)
@@ -218,42 +207,21 @@ class _Fetch:
     # --- files ---
 
     def _materialize(self, bag: CachedBag) -> None:
-        """Fetch the files that are not there, in parallel; those that came stay, whatever happens to others."""
-        objects = ObjectCache(self._cache_dir)
-        todo = [file for file in bag.missing if objects.find(file.md5, file.size_bytes) is None]
-        require_space(self._cache_dir, sum(file.size_bytes for file in todo))
-        meter = ProgressMeter(self._progress, {bag.path / file.path: file.size_bytes for file in bag.missing})
+        """Bring the files that are not there; those that came stay, whatever happens to others."""
+        objects, workers = ObjectCache(self._cache_dir), self._spec.fetch_concurrency
+        failures = fetch_files(self._session, bag.path, bag.missing, objects, workers=workers, progress=self._progress)
+        self._raise(bag, failures)
 
-        def fetch(file: PayloadFile) -> None:
-            target = bag.path / file.path
-            source = objects.find(file.md5, file.size_bytes) or objects.fetch_alone(
-                self._session,
-                self._own_url(file.url or ""),
-                file.md5,
-                file.size_bytes,
-                progress=lambda size: meter.advance(target, size, "Downloading"),
-            )
-            place(source, target)
-            meter.finish(target)
-
-        outcomes = list(in_parallel(bag.missing, fetch, workers=self._spec.fetch_concurrency, stop=meter.stop))
-        self._raise([(outcome.job, outcome.error) for outcome in outcomes if outcome.error is not None])
-
-    def _raise(self, errors: Sequence[tuple[PayloadFile, DerivaMLException]]) -> None:
+    def _raise(self, bag: CachedBag, errors: Sequence[Failure]) -> None:
         if not errors:
             return
-        named = [f"{file.path.removeprefix('data/assets/')}: {error}" for file, error in errors[:5]]
+        opened = DatasetBag(bag.path, dataset_rid=self._entry.dataset_rid)
+        named = [f"{opened.owner_of(file.path)}: {error}" for file, error in errors[:5]]
         more = [f"and {len(errors) - 5} more"] if len(errors) > 5 else []
         first = errors[0][1]
         raise type(first)(
             f"dataset {self._spec}: {len(errors)} file(s) could not be had: {'; '.join([*named, *more])}"
         ) from first
-
-    def _own_url(self, url: str) -> str:
-        """The embedded catalog has another port each time: what fetch.txt says of this machine means this server."""
-        parts = urlsplit(url)
-        here = parts.hostname in _LOOPBACK or parts.netloc == self._session.hostname
-        return parts.path if here and parts.path.startswith("/hatrac/") else url
 
 
 def bag_key(session: CatalogSession, spec: DatasetSpec, entry: DatasetHistory) -> str:

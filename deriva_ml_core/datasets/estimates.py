@@ -19,7 +19,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.cache import find_bag
 from deriva_ml_core.datasets.export import reach_of, remote_file
 from deriva_ml_core.datasets.history import read_dataset
-from deriva_ml_core.datasets.layout import PayloadFile
+from deriva_ml_core.datasets.layout import AssetFile, PayloadFile
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
@@ -70,13 +70,14 @@ def bag_info(session: CatalogSession, spec: DatasetSpec, cache_dir: Path) -> Bag
     """
     entry = read_dataset(session, spec.rid, deleted=True).at(spec.version)
     cached = find_bag(session, spec, cache_dir, entry)
+    files: Sequence[AssetFile | PayloadFile]
     if cached is not None:
-        counts, files = dict(cached.rows), list(cached.files)
+        counts, files = dict(cached.rows), cached.files
     else:
         assert entry.snapshot is not None
         counts, files = _asked(session.at(entry.snapshot), spec, entry.dataset_rid)
     objects = ObjectCache(cache_dir)
-    absent = list(cached.missing) if cached is not None else files
+    absent = cached.missing if cached is not None else files
     missing = [file for file in absent if objects.find(file.md5, file.size_bytes) is None]
     return BagInfo(
         dataset_rid=entry.dataset_rid,
@@ -93,11 +94,11 @@ def bag_info(session: CatalogSession, spec: DatasetSpec, cache_dir: Path) -> Bag
 # --- inside ---
 
 
-def _asked(session: CatalogSession, spec: DatasetSpec, rid: str) -> tuple[dict[str, int], list[PayloadFile]]:
+def _asked(session: CatalogSession, spec: DatasetSpec, rid: str) -> tuple[dict[str, int], list[AssetFile]]:
     workers = spec.reachability_concurrency
     datasets, reach = reach_of(session, rid, exclude_tables=spec.exclude_tables or (), workers=workers)
     counts: dict[str, int] = {}
-    files: dict[str, PayloadFile] = {}
+    files: dict[str, AssetFile] = {}
 
     def look(identity: TableId) -> None:
         table = session.model.tables[identity]
@@ -138,11 +139,11 @@ def _asset_rows(
 
 def _files(
     session: CatalogSession, table: Table, found: Iterable[Mapping[str, object]]
-) -> Iterable[tuple[str, PayloadFile]]:
+) -> Iterable[tuple[str, AssetFile]]:
     for row in found:
         file = remote_file(session, table, row)
-        if isinstance(file, PayloadFile):
-            yield file.path, file
+        if isinstance(file, AssetFile):
+            yield file.rid, file
 
 
 def _as(api: str, path: TablePath, rids: Sequence[str]) -> str:

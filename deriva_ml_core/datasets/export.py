@@ -2,7 +2,7 @@
 
 data/schema.json                          the exported tables, in ERMrest's form
 data/<schema>/<Table>.csv                 their rows, sorted by RID
-data/assets/<Table>/<RID>/<Filename>      the files of asset rows (fetched by cache.py)
+data/assets/<Table>/<Filename>            the files of asset rows (fetched by cache.py)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.assets.download import CatalogAsset
 from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.datasets.layout import SCHEMA, PayloadFile, asset_path, csv_path
+from deriva_ml_core.datasets.layout import SCHEMA, AssetFile, PayloadFile, csv_path, place_assets
 from deriva_ml_core.datasets.members import nested_datasets
 from deriva_ml_core.datasets.reach import (
     DATASET,
@@ -98,7 +98,7 @@ class _Export:
         self._session, self._model, self._folder, self._workers = session, session.model, folder, workers
         self.datasets = list(nested_datasets(session, [dataset_rid]))
         self._excluded = _excluded(self._model, excluded)
-        self._payload = Payload()
+        self._payload, self._assets = Payload(), list[AssetFile]()
         self._lock = threading.Lock()
         self._referred: dict[TableId, dict[str, set[str]]] = {}
 
@@ -113,6 +113,7 @@ class _Export:
         self._write_referred(reach)
         self._in_parallel(reach.vocabularies - reach.paths.keys(), self._write_vocabulary)
         self._write_model(sorted({*reach.paths, *reach.vocabularies, *self._referred}))
+        self._payload.files.extend(place_assets(self._assets))
         self._payload.files.sort(key=lambda file: file.path)
         return self._payload
 
@@ -161,7 +162,7 @@ class _Export:
             self._payload.rows[f"{table.schema}/{table.name}"] = written.rows
 
     def _noting_files(self, table: Table, found: Iterable[Row]) -> Iterator[Row]:
-        files: list[PayloadFile] = []
+        files: list[AssetFile] = []
         for row in found:
             file = remote_file(self._session, table, row)
             if isinstance(file, str):
@@ -170,7 +171,7 @@ class _Export:
                 files.append(file)
             yield row
         with self._lock:
-            self._payload.files.extend(files)
+            self._assets.extend(files)
 
     # --- rows that exported rows refer to, in the deriva-ml schema ---
 
@@ -245,7 +246,7 @@ def _excluded(model: CatalogModel, names: Iterable[str]) -> frozenset[TableId]:
     return frozenset(found)
 
 
-def remote_file(session: CatalogSession, table: Table, row: Row) -> PayloadFile | str | None:
+def remote_file(session: CatalogSession, table: Table, row: Row) -> AssetFile | str | None:
     """The file of an asset row; None where it is kept elsewhere (File), a warning where the row can't be trusted."""
     asset = CatalogAsset(row["RID"], table.schema, table.name, row)
     url = str(row.get("URL") or "")
@@ -253,8 +254,8 @@ def remote_file(session: CatalogSession, table: Table, row: Row) -> PayloadFile 
         return None
     if asset.md5 is None or row.get("Length") is None:
         return f"{table.name} {asset.rid}: the row has no MD5 or no Length, so its file is left out"
-    path = asset_path(table.name, asset.rid, row.get("Filename"))
-    return PayloadFile(path, asset.size_bytes, asset.md5, session.base_url + url if url.startswith("/") else url)
+    url = session.base_url + url if url.startswith("/") else url
+    return AssetFile(table.schema, table.name, asset.rid, row.get("Filename"), asset.size_bytes, asset.md5, url)
 
 
 def _document(table: Table) -> dict[str, Any]:

@@ -3,7 +3,11 @@
     bagit.txt  bag-info.txt  fetch.txt  manifest-md5.txt  tagmanifest-md5.txt
     data/schema.json                          the exported tables, in ERMrest's form
     data/<schema>/<Table>.csv                 their rows, sorted by RID
-    data/assets/<Table>/<RID>/<Filename>      the files of asset rows
+    data/assets/<Table>/<Filename>            the files of asset rows
+    data/assets-by-RID/<Table>/<RID>/<Filename>   those whose name another file of the table has already
+
+Not a folder for each file: making one takes a file system longer than the file itself. A file belongs to the row that
+has its name and its MD5.
 
 The checksum of a bag is the MD5 of manifest-md5.txt, which lists the payload: the same version of a dataset gives the
 same checksum wherever and whenever it is exported. fetch.txt names the server as it was asked, so it may differ.
@@ -13,6 +17,7 @@ Source: RFC 8493 (BagIt); BDBag keeps fetch.txt after the files have come.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +26,7 @@ from deriva_ml_core.assets.names import safe_file_name
 from deriva_ml_core.errors import ChecksumMismatch
 
 SCHEMA = "data/schema.json"
+ASSETS, ASSETS_BY_RID = "data/assets", "data/assets-by-RID"
 MANIFEST, TAG_MANIFEST, FETCH, BAG_INFO, DECLARATION = (
     "manifest-md5.txt",
     "tagmanifest-md5.txt",
@@ -28,6 +34,19 @@ MANIFEST, TAG_MANIFEST, FETCH, BAG_INFO, DECLARATION = (
     "bag-info.txt",
     "bagit.txt",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AssetFile:
+    """The file of an asset row, wherever it will lie."""
+
+    schema: str
+    table: str
+    rid: str
+    file_name: str | None
+    size_bytes: int
+    md5: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +65,29 @@ def csv_path(schema: str, table: str) -> str:
 
 
 def asset_path(table: str, rid: str, file_name: str | None) -> str:
-    """The file of an asset row."""
-    return f"data/assets/{part(table)}/{part(rid)}/{part(safe_file_name(file_name, rid))}"
+    """The file of an asset row, where no other of its table has the name."""
+    return f"{ASSETS}/{part(table)}/{part(safe_file_name(file_name, rid))}"
+
+
+def own_asset_path(table: str, rid: str, file_name: str | None) -> str:
+    """The file of an asset row, where another has its name."""
+    return f"{ASSETS_BY_RID}/{part(table)}/{part(rid)}/{part(safe_file_name(file_name, rid))}"
+
+
+def place_assets(assets: Iterable[AssetFile]) -> Iterator[PayloadFile]:
+    """
+    Each file at its path: of those with one name, the first by RID has the short one.
+
+    Names are one where some file system takes them for one: upper and lower case, composed and decomposed letters.
+    """
+    taken: set[str] = set()
+    for asset in sorted(assets, key=lambda one: (one.table, one.schema, one.rid)):
+        named = (asset.table, asset.rid, asset.file_name)
+        path = asset_path(*named)
+        key = unicodedata.normalize("NFC", path).casefold()
+        path = own_asset_path(*named) if key in taken else path
+        taken.add(key)
+        yield PayloadFile(path, asset.size_bytes, asset.md5, asset.url)
 
 
 def part(name: str) -> str:
@@ -94,6 +134,13 @@ def read_payload(folder: Path, checksum: str) -> list[PayloadFile]:
         url, size = remote.get(path, (None, "-1"))
         files.append(PayloadFile(path, int(size), md5, url))
     return files
+
+
+def read_asset_checksums(folder: Path) -> dict[str, str]:
+    """MD5 of each asset file by its path, as the manifest says."""
+    lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines()
+    parts = (line.partition("  ") for line in lines)
+    return {path: md5 for md5, _, path in parts if path.startswith((f"{ASSETS}/", f"{ASSETS_BY_RID}/"))}
 
 
 def read_info(folder: Path) -> dict[str, str]:

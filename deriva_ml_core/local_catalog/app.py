@@ -7,8 +7,9 @@ A service is an object with `handle(request) -> Response`; it raises `errors.Ref
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import apsw
@@ -50,9 +51,10 @@ class Application:
         """
         self.root = root
         self._doorkeeper = Doorkeeper(Users(root.registry), process_token=process_token)
+        self._hatrac = HatracService(root)
         self._services: dict[str, Service] = {
             "ermrest": ErmrestService(root),
-            "hatrac": HatracService(root),
+            "hatrac": self._hatrac,
             "authn": AuthnService(self._doorkeeper),
         }
 
@@ -88,6 +90,10 @@ class Application:
             Refusal: anything but 2xx.
         """
         return self._service(request).handle(request)
+
+    def locate(self, raw_paths: Sequence[str]) -> list[Path | None]:
+        """Where the content of objects lies on this disk, for whoever owns this process; see Objects.locate."""
+        return self._hatrac.locate(self._doorkeeper.owner, raw_paths)
 
     def _route(self, request: Request) -> Response:
         request.client = self._doorkeeper.identify(request)

@@ -39,7 +39,7 @@ class Doorkeeper:
         """
         self._users = users
         self._process_token = process_token
-        self._owner = user_client(login_name(), admin=True)
+        self.owner = user_client(login_name(), admin=True)
 
     def identify(self, request: Request) -> Client:
         """
@@ -51,7 +51,7 @@ class Doorkeeper:
         """
         token = _token(request)
         if token and self._process_token and hmac.compare_digest(token.encode(), self._process_token.encode()):
-            return self._owner
+            return self.owner
         if token and (client := self._users.by_token(token)):
             return client
         if self._users.any():
@@ -59,7 +59,7 @@ class Doorkeeper:
         if self._process_token:
             raise Unauthorized("This server belongs to another process: bring its token.")
         _refuse_other_sites(request)
-        return self._owner
+        return self.owner
 
     def login(self, name: str, password: str) -> tuple[Client, str]:
         """

@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -71,6 +71,20 @@ class LocalServer:
     def credential(self) -> dict[str, str]:
         """What to give to deriva's classes as `credentials`."""
         return {"bearer-token": self.token}
+
+    def object_files(self, paths: Sequence[str]) -> list[Path | None]:
+        """
+        Where the content of objects lies on this disk: what a GET with this server's credential would send.
+
+        For reading only: a file is the store's own. It may be deleted at any time.
+
+        Args:
+            paths: /hatrac/NAME or /hatrac/NAME:VERSION, escaped.
+
+        Returns:
+            For each its file; None where a GET would be refused, so that the caller asks by GET to hear why.
+        """
+        return self._started().application.locate(paths)
 
     def start(self) -> "LocalServer":
         """Start, unless running."""
@@ -130,7 +144,8 @@ class _Running:
 
     def __init__(self, path: Path, token: str) -> None:
         self._root = Root(path)
-        self._server = _make_server((LOOPBACK, 0), Application(self._root, process_token=token), threads=8)
+        self.application = Application(self._root, process_token=token)
+        self._server = _make_server((LOOPBACK, 0), self.application, threads=8)
         self._failure: list[BaseException] = []
         listening = threading.Event()
         # All of it in a daemon thread: the server's own threads are daemons only if their maker is one.

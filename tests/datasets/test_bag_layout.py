@@ -27,7 +27,7 @@ def payload(folder, names):
     for number, name in enumerate(names):
         path = asset_path("Image", f"1-{number:04}", name)
         data = name.encode()
-        (folder / path).parent.mkdir(parents=True)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
         digest = hashlib.md5(data).hexdigest()
         yield PayloadFile(path, len(data), digest, f"https://example.org/hatrac/Image/{digest}.x:1")

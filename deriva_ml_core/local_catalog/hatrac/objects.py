@@ -5,18 +5,21 @@ Source: Hatrac docs/REST-API.md, "Nested Namespace Resources", "Object Resources
 observed beyond it: NOTES.md "Hatrac".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import apsw
 from werkzeug.wrappers import Response
 
+from ..auth import Client
 from ..errors import BadRequest, Conflict, Forbidden, NotFound, Refusal
 from ..http import Request, check_preconditions, no_content
 from . import directory, metadata, ranges
 from .directory import Name, Version
 from .metadata import Metadata
-from .names import Target, basename, url
+from .names import Target, basename, parse_target, url
 from .resources import (
     Found,
     Resources,
@@ -58,6 +61,27 @@ class Objects:
         require(request.client, "read", found.lineage, version)
         check_preconditions(request, version.etag)
         return self._content(request, found.name, version)
+
+    def locate(self, client: Client, raw_paths: Sequence[str]) -> list[Path | None]:
+        """
+        Where the content of objects lies on this disk; None for what the client would not get by GET, for any reason.
+
+        Args:
+            raw_paths: as in URLs: /hatrac/NAME or /hatrac/NAME:VERSION, escaped.
+        """
+        found: list[Path | None] = []
+        with self._registry.reading() as db, db:  # one transaction: thousands of paths cost one look at the file
+            found += [self._locate(db, client, path) for path in raw_paths]
+        return found
+
+    def _locate(self, db: apsw.Connection, client: Client, raw_path: str) -> Path | None:
+        try:
+            target = parse_target(raw_path)
+            found = _followed(db, find_version(db, target))
+            require(client, "read", found.lineage, found.version)
+        except Refusal:
+            return None
+        return None if target.sub else self._store.path_of(_version(found).sha256)
 
     def list_versions(self, request: Request, target: Target) -> Response:
         """An object's versions, newest first."""

@@ -6,11 +6,13 @@
     ;upload[/JOB[/CHUNK]]              uploads.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
 
 from werkzeug.wrappers import Response
 
+from ..auth import Client
 from ..errors import MethodNotAllowed, Unrouted
 from ..http import Request
 from ..root import Root
@@ -36,6 +38,7 @@ class HatracService:
         self._preparing = Lock()
         resources = Resources(root.registry, store)
         objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
+        self._objects = objects
         named: dict[str, Handler] = {
             "GET": objects.get,
             "PUT": objects.put,
@@ -68,6 +71,11 @@ class HatracService:
             allowed = sorted({*handlers, "HEAD"} if "GET" in handlers else handlers)
             raise MethodNotAllowed(headers={"Allow": ", ".join(allowed)})
         return handler(request, target)
+
+    def locate(self, client: Client, raw_paths: Sequence[str]) -> list[Path | None]:
+        """Where the content of objects lies on this disk; see Objects.locate."""
+        self._prepare()
+        return self._objects.locate(client, raw_paths)
 
     def _prepare(self) -> None:
         """Make tables and folders on first use: a process that stores no object does not wait for them."""
