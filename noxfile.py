@@ -19,6 +19,14 @@ PYTHONS = nox.project.python_versions(PYPROJECT, max_version="3.13")
 CONSTRAINTS = "constraints.txt"
 EXTRAS = ("-e", ".[all]")
 COVERAGE_FLOOR = 93  # percent of lines and branches; raise it, never lower it
+BENCHMARKS_HEAD = """\
+# Measurements
+
+Written by `nox -s bench`. Each table is one run of one benchmark: its subjects took turns on the same machine, so that
+ratios mean something and seconds only there. What each benchmark does, and what each peer records, stands at the top of
+its file in `benchmarks/`.
+
+"""
 
 
 def group(name: str) -> list[str]:
@@ -99,11 +107,16 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, as ratios within one run; name benchmarks to run only those: nox -s bench -- startup."""
+    """Measure, as ratios within one run, and write docs/benchmarks.md; nox -s bench -- startup measures only that."""
     session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    env: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
+    if not session.posargs:
+        page = ROOT / "docs" / "benchmarks.md"
+        page.write_text(BENCHMARKS_HEAD, encoding="utf-8")
+        env["BENCH_PAGE"] = str(page)
     names = session.posargs or sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
     for name in names:
-        session.run("python", f"benchmarks/{name}.py")
+        session.run("python", f"benchmarks/{name}.py", env=env, success_codes=range(128))  # a missed bound is told
 
 
 @nox.session

@@ -1,4 +1,7 @@
-"""What every benchmark shares: alternating runs, medians, ratios, and the machine that they were measured on."""
+"""What every benchmark shares: alternating runs, medians, ratios, and the machine that they were measured on.
+
+Where BENCH_PAGE names a file, each report is added to it as Markdown; `nox -s bench` makes docs/benchmarks.md so.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -35,18 +40,27 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure, beside the bound that an issue sets for it."""
+    """One measured figure, beside the bound that an issue sets for it; None for what is only told."""
 
     name: str
     value: float
-    bound: float
+    bound: float | None
     unit: str = "x"
     at_least: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether the figure keeps its bound."""
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
+        return self.bound is None or (self.value >= self.bound if self.at_least else self.value <= self.bound)
+
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        """Name, value, bound, and whether it holds, for a table."""
+        told = f"{self.value:.3g} {self.unit}".rstrip()
+        if self.bound is None:
+            return self.name, told, "", ""
+        sign = ">=" if self.at_least else "<="
+        return self.name, told, f"{sign} {self.bound:g} {self.unit}".rstrip(), "yes" if self.holds else "NO"
 
 
 def machine() -> str:
@@ -82,17 +96,25 @@ def report(title: str, samples: Mapping[str, Sample], figures: list[Figure]) -> 
     """Print the tables of one benchmark; returns the number of figures that miss their bound."""
     console = Console(width=120)
     console.print(f"[bold]{title}[/bold]\n{machine()}")
+    tables = [(("figure", "measured", "bound", "holds"), [figure.cells for figure in figures])]
     if samples:
-        table = Table("subject", "median s", "spread s", "runs")
-        for sample in samples.values():
-            table.add_row(sample.name, f"{sample.median:.3f}", sample.spread, str(len(sample.seconds)))
+        rows = [(one.name, f"{one.median:.3f}", one.spread, str(len(one.seconds))) for one in samples.values()]
+        tables.insert(0, (("subject", "median s", "spread s", "runs"), rows))
+    for head, rows in tables:
+        table = Table(*head)
+        for row in rows:
+            table.add_row(*row)
         console.print(table)
-    table = Table("figure", "measured", "bound", "holds")
-    for figure in figures:
-        sign = ">=" if figure.at_least else "<="
-        table.add_row(
-            figure.name, f"{figure.value:.3g} {figure.unit}", f"{sign} {figure.bound:g} {figure.unit}",
-            "yes" if figure.holds else "NO",
-        )  # fmt: skip
-    console.print(table)
+    if page := os.environ.get("BENCH_PAGE"):
+        with Path(page).open("a", encoding="utf-8") as file:
+            file.write("\n".join(_markdown(title, tables)))
     return sum(not figure.holds for figure in figures)
+
+
+def _markdown(title: str, tables: Iterable[tuple[Sequence[str], Iterable[Sequence[str]]]]) -> Iterator[str]:
+    yield from (f"## {title}", "", f"{machine()}; {datetime.now(UTC):%Y-%m-%d}", "")
+    for head, rows in tables:
+        yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
+        yield from (f"| {' | '.join(row)} |" for row in rows)
+        yield ""
+    yield ""

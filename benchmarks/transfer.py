@@ -342,7 +342,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(600):
+    for _ in range(3000):  # its first start compiles what it imports
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except OSError:

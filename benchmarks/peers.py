@@ -1,0 +1,188 @@
+"""
+One run and a sweep beside what users would use instead, with the same work: a Hydra application whose model takes three
+parameters, notes a metric and keeps one small file.
+
+    python benchmarks/peers.py [--runs 5] [--jobs 50] [--only mlflow,wandb,sacred,dvclive]
+
+| | code | configuration | inputs with versions | uncommitted diff | outputs with checksums | true end after kill -9 |
+|---|---|---|---|---|---|---|
+| bare Hydra | no | yes | no | no | no | no |
+| mlflow | commit | by hand | by hand | no | no | no (stays RUNNING) |
+| wandb offline | commit | by hand | by hand | yes | yes | no |
+| sacred | sources, commit | yes | no | no | MD5 of sources | heartbeat only |
+| dvclive | commit | by hand | through DVC | through DVC | through DVC | no |
+| deriva-ml | commit and blob | yes | yes | yes | yes | yes |
+
+The whole process is timed, start-up included. mlflow writes to SQLite and a folder, and to its own server on this
+machine; wandb offline and dvclive write files; sacred uses its FileStorageObserver. Each peer has an environment of its
+own, with the same Hydra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from textwrap import dedent
+
+from _harness import Figure, alternate, command, report
+from startup import make_projects, user_environment
+from transfer import mlflow_server
+
+HYDRA = ("hydra-core>=1.3.2,<1.4", "hydra-zen>=0.17,<0.18")
+PEERS = {"mlflow": "mlflow>=3,<4", "wandb": "wandb>=0.19", "sacred": "sacred>=0.8.7", "dvclive": "dvclive>=3.48"}
+
+APP = """\
+import json, pathlib, sys
+from hydra_zen import builds, store, zen
+from hydra.core.hydra_config import HydraConfig
+
+def train(learning_rate=1e-3, epochs=10, batch_size=32):
+    path = pathlib.Path(HydraConfig.get().runtime.output_dir, "metrics.json")
+    path.write_text(json.dumps({"epochs": epochs}))
+    return path
+
+def run(model_config):
+    parameters = {"learning_rate": model_config.keywords["learning_rate"], "epochs": model_config.keywords["epochs"]}
+    record(parameters, model_config)
+
+__RECORD__
+
+store(builds(train, populate_full_signature=True, zen_partial=True), group="model_config", name="default_model")
+DEFAULTS = ["_self_", {"model_config": "default_model"}]
+store(builds(run, populate_full_signature=True, hydra_defaults=DEFAULTS), name="top")
+if __name__ == "__main__":
+    store.add_to_hydra_store()
+    zen(run).hydra_main(config_name="top", version_base="1.3", config_path=None)
+"""
+RECORDS = {
+    "bare Hydra": """
+        def record(parameters, model):
+            model()
+    """,
+    "mlflow": """
+        def record(parameters, model):
+            import mlflow, os
+            mlflow.set_tracking_uri(os.environ["TRACKING"])
+            with mlflow.start_run():
+                mlflow.log_params(parameters)
+                path = model()
+                mlflow.log_metric("accuracy", 0.9)
+                mlflow.log_artifact(str(path))
+    """,
+    "wandb": """
+        def record(parameters, model):
+            import wandb
+            with wandb.init(project="bench", mode="offline", config=parameters, dir=".") as run:
+                path = model()
+                run.log({"accuracy": 0.9})
+                run.save(str(path), base_path=str(path.parent))
+    """,
+    "sacred": """
+        def record(parameters, model):
+            from sacred import Experiment
+            from sacred.observers import FileStorageObserver
+            experiment = Experiment("bench", save_git_info=False)
+            experiment.observers.append(FileStorageObserver("runs"))
+            experiment.add_config(parameters)
+            @experiment.main
+            def main(_run):
+                path = model()
+                _run.log_scalar("accuracy", 0.9)
+                _run.add_artifact(str(path))
+            experiment.run()
+    """,
+    "dvclive": """
+        def record(parameters, model):
+            from dvclive import Live
+            with Live(str(HydraConfig.get().runtime.output_dir) + "/live", save_dvc_exp=False) as live:
+                live.log_params(parameters)
+                path = model()
+                live.log_metric("accuracy", 0.9)
+                live.log_artifact(str(path))
+    """,
+}
+
+
+def environment(folder: Path, peer: str) -> Path:
+    """The Python of a new environment with Hydra and one peer."""
+    python = folder / peer / "bin" / "python"
+    subprocess.run(["uv", "venv", "-q", "--python", sys.executable, folder / peer], check=True)
+    subprocess.run(["uv", "pip", "install", "-q", "--python", python, *HYDRA, PEERS[peer], "setuptools<81"], check=True)
+    return python
+
+
+def application(folder: Path, peer: str) -> Path:
+    """The Hydra application that records by a peer, in a committed repository; its file."""
+    file = folder / "app.py"
+    folder.mkdir(parents=True)
+    file.write_text(APP.replace("__RECORD__", dedent(RECORDS[peer]).strip()), encoding="utf-8")
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "Benchmark"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return file
+
+
+def subjects(folder: Path, peers: list[str], running: ExitStack) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Name and call of each application; a call takes further arguments of the command line."""
+    env = user_environment(folder)
+    ours, _ = make_projects(folder / "startup")
+    catalog = str(Path(sys.executable).parent / "deriva-ml-catalog")
+    for words in (["create", "bench"], ["schema", "install", "bench"]):
+        _call([catalog], ours, env, *words)
+    yield "deriva-ml", partial(_call, [str(Path(sys.executable).parent / "deriva-ml-run")], ours, env)
+    bare = application(folder / "bare", "bare Hydra")
+    yield "bare Hydra", partial(_call, [sys.executable, str(bare)], bare.parent, env)
+    for peer in peers:
+        python = environment(folder / "environments", peer)
+        file = application(folder / "apps" / peer, peer)
+        if peer != "mlflow":
+            yield peer, partial(_call, [str(python), str(file)], file.parent, env)
+            continue
+        stores = {"mlflow, SQLite": f"sqlite:///{file.parent}/store.db"}
+        stores["mlflow, server"] = running.enter_context(mlflow_server(python, folder))
+        for name, url in stores.items():
+            yield name, partial(_call, [str(python), str(file)], file.parent, {**env, "TRACKING": url})
+
+
+def _call(argv: list[str], cwd: Path, env: Mapping[str, str], *arguments: str) -> object:
+    return command(*argv, *arguments, cwd=cwd, env=env)()
+
+
+def main() -> int:
+    """Measure, print, and return the number of figures that miss their bound."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=50, help="of the sweep")
+    parser.add_argument("--only", default=",".join(PEERS), help="peers, with commas between (%(default)s)")
+    args = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled is kept, as a user's Python does
+    with tempfile.TemporaryDirectory() as name, ExitStack() as running:
+        calls = dict(subjects(Path(name), [peer for peer in args.only.split(",") if peer], running))
+        single = alternate(calls, args.runs)
+        report("One run, whole process", single, _ratios({name: one.median for name, one in single.items()}))
+        rates = ",".join(str(number) for number in range(1, args.jobs + 1))
+        sweep = {
+            name: partial(call, "--multirun", f"model_config.epochs={rates}")
+            for name, call in calls.items()
+        }  # fmt: skip
+        swept = alternate(sweep, 1, warm_ups=0)
+        return report(
+            f"A sweep of {args.jobs} jobs, basic launcher", swept, _ratios({n: one.median for n, one in swept.items()})
+        )
+
+
+def _ratios(medians: Mapping[str, float]) -> list[Figure]:
+    """Each subject over bare Hydra; no issue sets a bound for a peer."""
+    bare = medians["bare Hydra"]
+    return [Figure(f"{name} / bare Hydra", value / bare, None) for name, value in medians.items()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
