@@ -17,7 +17,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.connection import DerivaML
-from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLExecutionError, nearest
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, DerivaMLExecutionError, nearest
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
@@ -213,6 +213,8 @@ class _Run:
             with _exit_means_failure(), execution.execute(upload_follows=True):
                 self._reporter.say(f"Running {_name(self._model)}")
                 self._model(ml_instance=self._ml, execution=execution)
+            with suppress(OSError, DerivaMLException):  # a log that can't be read must not cost the outputs
+                execution.keep_log()
             with self._reporter.transfer("outputs") as progress:
                 report = execution.commit_output_assets(progress_callback=progress)
         except BaseException:

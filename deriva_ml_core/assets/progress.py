@@ -90,9 +90,12 @@ class UploadReport:
         self.bytes_sent += other.bytes_sent
         return self
 
-    def raise_for_failures(self) -> None:
+    def raise_for_failures(self, command: str = "") -> None:
         """
         Say that outputs wait on disk, and how to finish.
+
+        Args:
+            command: what finishes it, where the caller knows more than the RIDs.
 
         Raises:
             DerivaMLUploadError: a file of this upload is not in the catalog.
@@ -100,7 +103,7 @@ class UploadReport:
         if not self.errors:
             return
         more = f" (and {len(self.errors) - 3} more)" if len(self.errors) > 3 else ""
-        command = f"deriva-ml-executions upload {' '.join(self.execution_rids)}".strip()
+        command = command or f"deriva-ml-executions upload {' '.join(self.execution_rids)}".strip()
         raise DerivaMLUploadError(
             f"{self.total_failed} file(s) kept on disk, not yet in the catalog: {'; '.join(self.errors[:3])}{more}; "
             f"finish with: {command}"

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 
 from deriva_ml_core.config.working_folder import DEFAULT_CATALOG_ID, default_working_folder
 
+FailureUploads = Literal["metadata", "all", "nothing"]
+
 
 class DerivaMLConfig(BaseModel):
     """The connection of a project: which host and catalog, which schemas, which folders.
@@ -33,6 +35,8 @@ class DerivaMLConfig(BaseModel):
         s3_bucket: where bags for MINIDs are put.
         use_minid: only with an s3_bucket.
         clean_execution_dir: remove an execution's folder once all of it is in the catalog.
+        upload_on_failure: what of a run that failed or was stopped goes into the catalog at once: "metadata" (its log,
+            traceback, metrics), "all" that it has staged, or "nothing"; the rest waits on disk for a later command.
         mode: accepted from projects of the newer generation; every connection is online.
         check_auth: kept for projects of the 1.2 generation; the login is always checked.
     """
@@ -55,6 +59,7 @@ class DerivaMLConfig(BaseModel):
     use_minid: bool | None = None
     check_auth: bool = True
     clean_execution_dir: bool = True
+    upload_on_failure: FailureUploads = "metadata"
     mode: Literal["online", "offline"] = "online"
 
     @field_validator("cache_dir", "working_dir", "hydra_runtime_output_dir")

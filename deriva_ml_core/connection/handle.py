@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.config.connection_config import FailureUploads
     from deriva_ml_core.connection.local import LocalConnection
 
 LOCAL = "local"
@@ -41,6 +42,7 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
         working_dir: used as given; `~/.deriva-ml/<hostname>/<catalog_id>` where None.
         credential: deriva's form; deriva's own stored login where None.
         clean_execution_dir: remove an execution's files once all of them are in the catalog.
+        upload_on_failure: what of a failed execution goes into the catalog at once: "metadata", "all", "nothing".
         check_auth: kept for projects of the 1.2 generation; the login is always checked.
 
     Raises:
@@ -67,6 +69,7 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
         check_auth: bool = True,
         clean_execution_dir: bool = True,
         mode: str = "online",
+        upload_on_failure: FailureUploads = "metadata",
     ) -> None:
         if str(mode) != "online":
             raise DerivaMLConfigurationError("mode=offline is not supported: connect online, or use a downloaded bag")
@@ -75,6 +78,7 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
         self._cache_dir = Path(cache_dir).expanduser().absolute() if cache_dir else self.working_dir / "cache"
         self.hydra_runtime_output_dir = Path(hydra_runtime_output_dir) if hydra_runtime_output_dir else None
         self.clean_execution_dir = clean_execution_dir
+        self.upload_on_failure: FailureUploads = upload_on_failure
         self.s3_bucket, self.use_minid = s3_bucket, bool(s3_bucket) and use_minid is not False
         self._executions = weakref.WeakSet()
         self._local: LocalConnection | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.connection.base import HasSession
 
 if TYPE_CHECKING:
+    from deriva_ml_core.config.connection_config import FailureUploads
     from deriva_ml_core.executions.execution import Execution
     from deriva_ml_core.executions.hydra_facts import HydraFacts
     from deriva_ml_core.executions.record import ExecutionRecord
@@ -25,6 +26,7 @@ class RunMethods(HasSession):
 
     working_dir: Path
     clean_execution_dir: bool
+    upload_on_failure: FailureUploads
     _executions: weakref.WeakSet[Execution]
 
     # --- executions ---------------------------------------------------------------------------------------------

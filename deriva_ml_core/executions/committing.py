@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.upload import upload_staged
+from deriva_ml_core.config.working_folder import default_working_folder
 from deriva_ml_core.errors import DerivaMLUploadError
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.journal import JournalEntry
@@ -47,13 +49,12 @@ def commit(
     started = time.monotonic()
     try:
         report = _upload(session, opened, progress, manner)
-        report.raise_for_failures()
     except BaseException as err:  # Ctrl-C too: the outputs are kept, and the record says that they wait
         _not_finished(opened, err)
         raise
     recorder.measured("upload", time.monotonic() - started)
     entry = recorder.journal.entry
-    recorder.change(Status.uploaded, unmark=["uploads"], outputs=_named(entry.outputs, report))
+    recorder.change(Status.uploaded, unmark=["uploads"], outputs=named_outputs(entry.outputs, report))
     return report
 
 
@@ -73,9 +74,8 @@ def _upload_leftovers(
 ) -> UploadReport:
     """What a run left that did not come to its end: its outputs are worth having, its status stays what it is."""
     report = _upload(session, opened, progress, manner)
-    report.raise_for_failures()
     journal = opened.recorder.journal
-    journal.update(outputs=_named(journal.entry.outputs, report), pending=journal.entry.pending - {"uploads"})
+    journal.update(outputs=named_outputs(journal.entry.outputs, report), pending=journal.entry.pending - {"uploads"})
     return report
 
 
@@ -84,9 +84,20 @@ def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback 
     if not opened.recorder.tell_times():  # no answer now: sending each file would only wait for the same
         raise DerivaMLUploadError(
             f"{session.hostname} does not answer: {len(opened.staging.pending())} output file(s) of execution {rid} "
-            f"are kept in {opened.folder}; finish with: deriva-ml-executions upload {rid}"
+            f"are kept in {opened.folder}; finish with: {finish_command(session, opened)}"
         )
-    return upload_staged(session, opened.staging, rid, progress=progress, manner=manner)
+    report = upload_staged(session, opened.staging, rid, progress=progress, manner=manner)
+    report.raise_for_failures(finish_command(session, opened))
+    return report
+
+
+def finish_command(session: CatalogSession, opened: Opened) -> str:
+    """What a person types in any folder to upload what this execution has left."""
+    working_dir = opened.folder.parents[2]
+    options = ["--host", session.hostname, "--catalog", session.catalog_id]
+    if working_dir != default_working_folder(session.hostname, session.catalog_id):
+        options += ["--working-dir", str(working_dir)]
+    return shlex.join(["deriva-ml-executions", "upload", opened.recorder.journal.entry.rid, *options])
 
 
 def _not_finished(opened: Opened, error: BaseException) -> None:
@@ -98,7 +109,7 @@ def _not_finished(opened: Opened, error: BaseException) -> None:
         recorder.change(Status.failed, detail)
 
 
-def _named(before: Any, report: UploadReport) -> dict[str, list[str]]:
+def named_outputs(before: Any, report: UploadReport) -> dict[str, list[str]]:
     """Names of the outputs for a person who reads the journal."""
     named = {table: list(names) for table, names in dict(before).items()}
     for table, paths in report.assets.items():

@@ -245,6 +245,10 @@ class ExecutionLife:
         self._stop_heart()
         self._measure()
         record_failure(self._opened.recorder, error)
+        if not self.is_dry_run:
+            from deriva_ml_core.executions.leftovers import upload_leftovers
+
+            upload_leftovers(self._session, self._opened, self._ml.upload_on_failure, error)
 
     def _measure(self) -> None:
         if self._started is not None:

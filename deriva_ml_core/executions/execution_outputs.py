@@ -86,6 +86,18 @@ class ExecutionOutputs(ExecutionLife):
         terms = self._session.vocabularies.terms(self._session.model.ml_table("Asset_Type"))
         return [name for name in ("Metrics_File",) if name in terms]
 
+    def keep_log(self) -> None:
+        """
+        Make the log of Hydra's job, as it is now, one of the files that are uploaded; nothing outside Hydra.
+
+        Raises:
+            WorkingFolderError: it can't be written.
+        """
+        from deriva_ml_core.executions.leftovers import stage_log
+
+        if not self.is_dry_run:
+            stage_log(self._opened)
+
     def upload_execution_outputs(  # noqa: PLR0917  # projects call it by position
         self,
         clean_folder: bool | None = None,

@@ -50,6 +50,7 @@ from deriva_ml_core.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.config.connection_config import FailureUploads
     from deriva_ml_core.executions.configuration import ExecutionConfiguration
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,10 @@ class Connection(Protocol):
     @property
     def clean_execution_dir(self) -> bool:
         """Whether files go once all of them are in the catalog."""
+
+    @property
+    def upload_on_failure(self) -> FailureUploads:
+        """What of a run that failed goes into the catalog at once."""
 
 
 @dataclass(slots=True)

@@ -49,8 +49,3 @@ def require_folder(working_dir: Path, rid: str) -> Path:
         there = [entry.rid for _, entry in read_journals(working_dir)]
         raise DerivaMLExecutionNotFound(f"{working_dir} has no execution {rid}{nearest(rid, there)}")
     return folder
-
-
-def waiting_executions(working_dir: Path) -> list[str]:
-    """RIDs of the executions of a working folder whose model has ended and whose outputs are not all in the catalog."""
-    return [entry.rid for _, entry in read_journals(working_dir) if "uploads" in entry.pending]

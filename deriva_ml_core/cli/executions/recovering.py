@@ -17,8 +17,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Say what was done about each, and which outputs wait."""
+    from deriva_ml_core.executions.pending import waiting
     from deriva_ml_core.executions.recovery import recover
-    from deriva_ml_core.executions.reopening import waiting_executions
 
     with connect(options, recover=False) as ml:
         found = False
@@ -28,6 +28,6 @@ def run(options: argparse.Namespace) -> int:
             print(f"{one.rid}: {one.left_alone}" if one.left_alone else f"{one.rid}: {one.status.value}{detail}")
         if not found:
             print(f"nothing to recover in {ml.working_dir}")
-        if waiting := waiting_executions(ml.working_dir):
-            print(f"outputs wait on disk: deriva-ml-executions upload {' '.join(waiting)}")
+        if left := [one.rid for one in waiting(ml.working_dir) if not one.alive]:
+            print(f"outputs wait on disk: deriva-ml-executions upload {' '.join(left)}")
     return 0
