@@ -66,6 +66,9 @@ class ConfigModuleError(DerivaMLConfigurationError):
         self.module, self.file, self.line = module, file, line
 
 
+_SHOWN = 20  # problems in one message; a folder may have thousands
+
+
 class DerivaMLValidationError(DerivaMLException):
     """What a configuration names does not exist or does not fit; `problems` holds one line each."""
 
@@ -73,7 +76,8 @@ class DerivaMLValidationError(DerivaMLException):
 
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join([message, *self.problems]) if self.problems else message)
+        more = [f"and {len(self.problems) - _SHOWN} more"] if len(self.problems) > _SHOWN else []
+        super().__init__("; ".join([message, *self.problems[:_SHOWN], *more]))
 
 
 class DerivaMLNotFoundError(DerivaMLException):
