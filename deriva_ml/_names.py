@@ -67,6 +67,8 @@ _ERRORS = dict.fromkeys(
         "DerivaMLValidationError",
         "DerivaMLWorkflowError",
         "InvalidTransitionError",
+        "PluginError",
+        "PluginHookError",
         "WorkingFolderError",
     ),
     "errors",
@@ -93,6 +95,37 @@ _CONFIGURING = {
 }
 _RUNNING = {"DerivaMLModel": "runner", "run_model": "runner"}
 _WORKFLOW = {"Workflow": "workflows.workflow"}
+_PLUGINS = {
+    **dict.fromkeys(("hookimpl", "hookspec"), "hookspecs"),
+    **dict.fromkeys(("PluginChoice", "PluginInfo", "Plugins"), "plugins"),
+    **dict.fromkeys(
+        (
+            "AssetRef",
+            "Catalog",
+            "ChildEnd",
+            "Claim",
+            "CommittedOutput",
+            "ExecutionFacts",
+            "Fetched",
+            "FurtherOutput",
+            "InputFile",
+            "MetadataDocument",
+            "NewColumn",
+            "NewTable",
+            "NewTerm",
+            "OutputFile",
+            "Prepared",
+            "Progress",
+            "RedactionRules",
+            "Reporter",
+            "StoredObject",
+            "Subcommand",
+            "SweepOutline",
+            "Transfer",
+        ),
+        "hookvalues",
+    ),
+}
 _RID = {"RID": "assets.specs"}
 _STATUS = {"Status": "executions.states"}
 
@@ -127,6 +160,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         "main": "cli.split",
     },
     "feature": _FEATURES,
+    "plugins": {**_PLUGINS, **dict.fromkeys(("PluginError", "PluginHookError"), "errors")},
     "asset": _ASSETS,
     "asset.aux_classes": _ASSETS,
     "core": {**_CONNECTION, **_NAMES, **_COLUMNS, **_RID, **_STATUS, **_ERRORS},

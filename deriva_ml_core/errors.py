@@ -2,7 +2,8 @@
 
     DerivaMLException
     ├── DerivaMLConfigurationError      the project's configuration, an override, an option          exit 2
-    │   └── ConfigModuleError           a module of src/configs failed to import
+    │   ├── ConfigModuleError           a module of src/configs failed to import
+    │   └── PluginError                 a plugin that the run needs is missing, broken or in another's way
     ├── DerivaMLValidationError         what a configuration names is not so (all problems in one)    exit 2
     ├── DerivaMLNotFoundError           no such thing in this catalog                                 exit 2
     │   ├── DerivaMLTableNotFound
@@ -16,6 +17,7 @@
     ├── CatalogError                    the server refused a request                                  exit 1
     │   └── CatalogUnreachable          no answer                                                     exit 1
     ├── DerivaMLReadOnlyError           a snapshot or a dry run was asked to write                    exit 1
+    ├── PluginHookError                 a plugin failed at its work                                   exit 1
     ├── ChecksumMismatch                bytes are not those that their checksum promises              exit 1
     ├── DerivaMLExecutionError          an execution can't do this now                                exit 1
     │   ├── InvalidTransitionError      that status does not follow this one
@@ -64,6 +66,10 @@ class ConfigModuleError(DerivaMLConfigurationError):
     def __init__(self, message: str, *, module: str, file: str, line: int) -> None:
         super().__init__(message)
         self.module, self.file, self.line = module, file, line
+
+
+class PluginError(DerivaMLConfigurationError):
+    """A plugin that the run needs is missing or broken, or two are in each other's way."""
 
 
 _SHOWN = 20  # problems in one message; a folder may have thousands
@@ -145,6 +151,18 @@ class CatalogUnreachable(CatalogError):
 
 class DerivaMLReadOnlyError(DerivaMLException):
     """A snapshot, or a dry run, was asked to write."""
+
+
+class PluginHookError(DerivaMLException):
+    """A plugin failed at its work.
+
+    Args:
+        plugin: its name.
+    """
+
+    def __init__(self, message: str, *, plugin: str = "") -> None:
+        super().__init__(message)
+        self.plugin = plugin
 
 
 class ChecksumMismatch(DerivaMLException):

@@ -25,6 +25,8 @@ from deriva_ml_core.errors import DerivaMLUploadError as DerivaMLUploadError
 from deriva_ml_core.errors import DerivaMLValidationError as DerivaMLValidationError
 from deriva_ml_core.errors import DerivaMLWorkflowError as DerivaMLWorkflowError
 from deriva_ml_core.errors import InvalidTransitionError as InvalidTransitionError
+from deriva_ml_core.errors import PluginError as PluginError
+from deriva_ml_core.errors import PluginHookError as PluginHookError
 from deriva_ml_core.errors import WorkingFolderError as WorkingFolderError
 from deriva_ml_core.executions.states import Status as Status
 from deriva_ml_core.schema.elements import ColumnDef as ColumnDefinition
@@ -35,4 +37,4 @@ from deriva_ml_core.schema.names import ExecMetadataType as ExecMetadataType
 from deriva_ml_core.schema.names import MLAsset as MLAsset
 from deriva_ml_core.schema.names import MLVocab as MLVocab
 
-__all__: list[str] = ['BuiltinTypes', 'CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ColumnDefinition', 'ConfigModuleError', 'DerivaMLAuthenticationError', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'DerivaSystemColumns', 'ExecAssetType', 'ExecMetadataType', 'InvalidTransitionError', 'MLAsset', 'MLVocab', 'RID', 'Status', 'UploadProgress', 'UploadReport', 'WorkingFolderError']
+__all__: list[str] = ['BuiltinTypes', 'CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ColumnDefinition', 'ConfigModuleError', 'DerivaMLAuthenticationError', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'DerivaSystemColumns', 'ExecAssetType', 'ExecMetadataType', 'InvalidTransitionError', 'MLAsset', 'MLVocab', 'PluginError', 'PluginHookError', 'RID', 'Status', 'UploadProgress', 'UploadReport', 'WorkingFolderError']

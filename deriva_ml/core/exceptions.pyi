@@ -22,6 +22,8 @@ from deriva_ml_core.errors import DerivaMLUploadError as DerivaMLUploadError
 from deriva_ml_core.errors import DerivaMLValidationError as DerivaMLValidationError
 from deriva_ml_core.errors import DerivaMLWorkflowError as DerivaMLWorkflowError
 from deriva_ml_core.errors import InvalidTransitionError as InvalidTransitionError
+from deriva_ml_core.errors import PluginError as PluginError
+from deriva_ml_core.errors import PluginHookError as PluginHookError
 from deriva_ml_core.errors import WorkingFolderError as WorkingFolderError
 
-__all__: list[str] = ['CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ConfigModuleError', 'DerivaMLAuthenticationError', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'InvalidTransitionError', 'WorkingFolderError']
+__all__: list[str] = ['CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ConfigModuleError', 'DerivaMLAuthenticationError', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'InvalidTransitionError', 'PluginError', 'PluginHookError', 'WorkingFolderError']

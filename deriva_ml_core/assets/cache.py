@@ -17,9 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deriva_ml_core.assets.handlers import fetch_asset
 from deriva_ml_core.assets.locks import file_lock
+from deriva_ml_core.assets.names import file_name_of
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.errors import WorkingFolderError
+from deriva_ml_core.hookvalues import AssetRef
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -96,7 +99,7 @@ class ObjectCache:
         path = self.path(md5)
         with folder_errors(self.folder):
             if near is None or not objects.copy_near(near, path, md5, size_bytes, progress, parts=self._arriving):
-                objects.get_file(session, url, path, md5=md5, length=size_bytes, progress=progress)
+                fetch_asset(session, AssetRef(url, file_name_of(url), md5, size_bytes), path, progress)
             mark_verified(path)
         return path
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from deriva_ml_core.assets.cache import ObjectCache, folder_errors, place, require_space
+from deriva_ml_core.assets.handlers import fetch_asset
 from deriva_ml_core.assets.names import safe_file_name
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter
@@ -30,6 +31,7 @@ from deriva_ml_core.errors import (
     DerivaMLValidationError,
     WorkingFolderError,
 )
+from deriva_ml_core.hookvalues import AssetRef
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import TableName
@@ -228,7 +230,10 @@ def _fetch_one(
             place(source, target)
         else:
             length = asset.row.get("Length")
-            objects.get_file(session, url, target, md5=md5, length=length, progress=advance, near=near.get(url))
+            here = near.get(url)
+            if here is None or not objects.copy_near(here, target, md5, length, advance):
+                wanted = AssetRef(url, asset.file_name, md5, length, asset.rid, asset.table)
+                fetch_asset(session, wanted, target, advance)
 
 
 def asset_types_of(session: CatalogSession, table: TableName, rids: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import PurePosixPath
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from deriva_ml_core.errors import DerivaMLValidationError
 
@@ -93,6 +93,11 @@ def object_name(url: str) -> str:
     """
     head, slash, last = url.rpartition("/")
     return head + slash + re.sub(r":[^:]*$", "", last)
+
+
+def file_name_of(url: str) -> str:
+    """The last part of an object's URL, without its version, as a person would write it."""
+    return unquote(object_name(url).rpartition("/")[2])
 
 
 def shown(name: str) -> str:

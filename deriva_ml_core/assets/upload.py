@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.assets.handlers import store_output
 from deriva_ml_core.assets.ledger import StagedAsset
 from deriva_ml_core.assets.locks import file_lock
 from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner, may_pass
@@ -30,6 +31,7 @@ from deriva_ml_core.assets.staging import StagedFile, Staging
 from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, WorkingFolderError
+from deriva_ml_core.hookvalues import OutputFile, Transfer
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -146,24 +148,30 @@ class _Upload:
             return _Sent(asset, file, 0)
         md5 = asset.md5 if asset.md5 and known else self._hashed(file, stat)
         target = hatrac_path(asset.table, md5, asset.file_name)
+        output = OutputFile(
+            path=file.path,
+            schema=asset.schema,
+            table=asset.table,
+            file_name=asset.file_name,
+            size_bytes=stat.st_size,
+            execution_rid=self._execution,
+            md5=md5,
+            content_type=_TYPES.guess_type(asset.file_name)[0] or "application/octet-stream",
+            asset_types=asset.asset_types,
+            columns=asset.columns,
+            description=asset.description,
+        )
+        advance = lambda size: self._meter.advance(file.path, size)  # noqa: E731  # a name for the callback
+        transfer = Transfer(advance, self._resume_file(target), self._chunk_size, self._lanes)
         with self._sending.setdefault(target, Lock()):  # the same bytes under the same name are one object
-            url = objects.put_file(
-                self._session,
-                file.path,
-                target,
-                md5=md5,
-                content_type=_TYPES.guess_type(asset.file_name)[0] or "application/octet-stream",
-                filename=asset.file_name,
-                chunk_size=self._chunk_size,
-                lanes=self._lanes,
-                progress=lambda size: self._meter.advance(file.path, size),
-                resume_file=self._resume_file(target),
-            )
+            stored_object = store_output(self._session, output, transfer)
         after = _stat(file)
         if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
             raise ChecksumMismatch(f"{file.path} changed while it was being sent; upload again when it is complete")
         self._meter.finish(file.path)
-        stored = replace(asset, stored_url=url, md5=md5, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+        stored = replace(
+            asset, stored_url=stored_object.url, md5=md5, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns
+        )
         return _Sent(stored, file, stat.st_size)
 
     def _hashed(self, file: StagedFile, stat: os.stat_result) -> str:

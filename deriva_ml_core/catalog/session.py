@@ -25,6 +25,7 @@ from deriva_ml_core.errors import (
     DerivaMLReadOnlyError,
     nearest,
 )
+from deriva_ml_core.plugins import Plugins
 from deriva_ml_core.schema.generations import ML_SCHEMA
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class CatalogSession:
         snapshot_id: the snapshot that this session reads, or None for the living catalog.
         base_url: scheme://host[:port] that is really asked.
         object_files: tells where a server of this process keeps objects; None for any other server.
+        plugins: those of this connection; loaded when a hook is first called.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class CatalogSession:
         ml_schema: str = ML_SCHEMA,
         domain_schemas: tuple[str, ...] | None = None,
         default_schema: str | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
         self.client = client
         self.object_files = object_files
+        self.plugins = plugins or Plugins()
         self.hostname = client.hostname
         self.base_url = client.base_url
         self.catalog_id = catalog_id
@@ -88,6 +92,7 @@ class CatalogSession:
         ml_schema: str = ML_SCHEMA,
         domain_schemas: Iterable[str] | None = None,
         default_schema: str | None = None,
+        plugins: Plugins | None = None,
         patience: Patience | None = None,
         known_catalogs: Callable[[], Iterable[str]] | None = None,
     ) -> CatalogSession:
@@ -124,6 +129,7 @@ class CatalogSession:
             ml_schema=ml_schema,
             domain_schemas=tuple(domain_schemas) if domain_schemas else None,
             default_schema=default_schema,
+            plugins=plugins,
         )
         try:
             session._prove(known_catalogs)
@@ -242,6 +248,7 @@ class CatalogSession:
             ml_schema=ml_schema,
             domain_schemas=domain_schemas,
             default_schema=default_schema,
+            plugins=self.plugins,
         )
 
     def client_identity(self) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from deriva_ml_core.config.working_folder import DEFAULT_CATALOG_ID, default_working_folder
+from deriva_ml_core.plugins import PluginChoice
 
 FailureUploads = Literal["metadata", "all", "nothing"]
 
@@ -38,6 +39,8 @@ class DerivaMLConfig(BaseModel):
         upload_on_failure: what of a run that failed or was stopped goes into the catalog at once: "metadata" (its log,
             traceback, metrics), "all" that it has staged, or "nothing"; the rest waits on disk for a later command.
         mode: accepted from projects of the newer generation; every connection is online.
+        plugins: `load`: modules and names of plugins that a run needs; `block`: names of those that are not loaded. A
+            list is what to load.
         check_auth: kept for projects of the 1.2 generation; the login is always checked.
     """
 
@@ -61,6 +64,13 @@ class DerivaMLConfig(BaseModel):
     clean_execution_dir: bool = True
     upload_on_failure: FailureUploads = "metadata"
     mode: Literal["online", "offline"] = "online"
+    plugins: dict[str, list[str]] = Field(default={"load": [], "block": []})
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _both_keys(cls, value: Any) -> Any:
+        choice = PluginChoice.of(value)
+        return {"load": list(choice.load), "block": list(choice.block)}
 
     @field_validator("cache_dir", "working_dir", "hydra_runtime_output_dir")
     @classmethod

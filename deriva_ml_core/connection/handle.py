@@ -16,6 +16,7 @@ from deriva_ml_core.connection.features import FeatureMethods
 from deriva_ml_core.connection.runs import RunMethods, close_at_exit
 from deriva_ml_core.connection.tables import TableMethods
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
+from deriva_ml_core.plugins import PluginChoice, Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,6 +44,7 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
         credential: deriva's form; deriva's own stored login where None.
         clean_execution_dir: remove an execution's files once all of them are in the catalog.
         upload_on_failure: what of a failed execution goes into the catalog at once: "metadata", "all", "nothing".
+        plugins: modules that this connection needs as plugins, or a mapping with `load` and `block`.
         check_auth: kept for projects of the 1.2 generation; the login is always checked.
 
     Raises:
@@ -70,6 +72,7 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
         clean_execution_dir: bool = True,
         mode: str = "online",
         upload_on_failure: FailureUploads = "metadata",
+        plugins: Any = None,
     ) -> None:
         if str(mode) != "online":
             raise DerivaMLConfigurationError("mode=offline is not supported: connect online, or use a downloaded bag")
@@ -84,25 +87,26 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
         self._local: LocalConnection | None = None
         _set_levels(logging_level, deriva_logging_level)
         del check_auth
-        schemas = {
+        options = {
+            "plugins": Plugins(PluginChoice.of(plugins)),
             "ml_schema": ml_schema,
             "domain_schemas": (domain_schemas,) if isinstance(domain_schemas, str) else domain_schemas,
             "default_schema": default_schema,
         }
-        self._session: CatalogSession = self._connect(hostname, catalog_id, credential, schemas)
+        self._session: CatalogSession = self._connect(hostname, catalog_id, credential, options)
         atexit.register(close_at_exit, weakref.ref(self), os.getpid())
 
     def _connect(
-        self, hostname: str, catalog_id: str | int, credential: Mapping[str, str] | None, schemas: dict[str, Any]
+        self, hostname: str, catalog_id: str | int, credential: Mapping[str, str] | None, options: dict[str, Any]
     ) -> CatalogSession:
         if hostname == LOCAL:
             from deriva_ml_core.connection.local import connect_local
 
-            self._local = connect_local(catalog_id, **schemas)
+            self._local = connect_local(catalog_id, **options)
             return self._local.session
         from deriva_ml_core.catalog.session import CatalogSession
 
-        return CatalogSession.connect(hostname, catalog_id, credential=credential, **schemas)
+        return CatalogSession.connect(hostname, catalog_id, credential=credential, **options)
 
     @classmethod
     def instantiate(cls, config: Any) -> Self:
@@ -118,6 +122,8 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
 
             checked = DerivaMLConfig.model_validate(dict(config))
             fields = {name: getattr(checked, name) for name in DerivaMLConfig.model_fields}
+        if PluginChoice.of(fields.get("plugins")) == PluginChoice():
+            fields.pop("plugins", None)  # a subclass whose constructor is older than plugins
         return cls(**fields)
 
     @classmethod
@@ -166,6 +172,11 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
     def ml_schema(self) -> str:
         """Name of the schema that holds executions and datasets."""
         return self._session.model.ml_schema
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins of this connection."""
+        return self._session.plugins
 
     # --- deriva's own objects -----------------------------------------------------------------------------------
 

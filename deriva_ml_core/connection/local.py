@@ -70,12 +70,12 @@ def default_root() -> Path:
     return Path(platformdirs.user_data_dir("deriva-ml")) / "local"
 
 
-def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
+def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:
     """
     Start the server and connect to it.
 
     Args:
-        schemas: what CatalogSession.connect takes of ml_schema, domain_schemas, default_schema.
+        options: what CatalogSession.connect takes of ml_schema, domain_schemas, default_schema, plugins.
 
     Raises:
         DerivaMLNotFoundError: no embedded catalog of that name; the message lists those there are.
@@ -99,7 +99,7 @@ def connect_local(catalog_id: str | int, **schemas: Any) -> LocalConnection:
             credential=server.credential,
             object_files=server.object_files,
             known_catalogs=lambda: _catalog_names(root),
-            **schemas,
+            **options,
         )
     except RootError as err:
         _release(root)
