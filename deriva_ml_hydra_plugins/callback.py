@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.executions.sweeps import SweepFacts
     from deriva_ml_hydra_plugins.sweep import RunningSweep
 
-LAUNCHER = "hydra_plugins.deriva_ml.DerivaMLLauncher"
+LAUNCHER, SWEEPER = "hydra_plugins.deriva_ml.DerivaMLLauncher", "hydra_plugins.deriva_ml.DerivaMLSweeper"
 
 
 class ExecutionCallback(Callback):
@@ -56,6 +56,11 @@ class ExecutionCallback(Callback):
         self.chosen_launcher = OmegaConf.masked_copy(config.hydra, "launcher").launcher
         with read_write(config), open_dict(config.hydra):
             config.hydra.launcher = {"_target_": LAUNCHER}
+            if self.running.resumed:
+                config.hydra.sweeper = {
+                    "_target_": SWEEPER,
+                    "max_batch_size": config.hydra.sweeper.get("max_batch_size"),
+                }
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         """Tell run_model which sweep this job belongs to; it opens the execution with the values that really run."""

@@ -7,8 +7,8 @@ the launching process learns of a job is kept for the sweep's end, and that end 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -40,6 +40,11 @@ class RecordedLauncher:
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+    @property
+    def jobs(self) -> dict[int, list[str]]:
+        """The jobs that are planned, by number; {} where the sweeper decides as it goes."""
+        return self._sweep.plan.jobs or {}
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """
         Launch a batch.
@@ -48,16 +53,19 @@ class RecordedLauncher:
             Exception: of the first job that failed, in the last batch of a sweep whose jobs are known; what else the
                 launcher raises. The sweep's record has its end before.
         """
-        jobs = dict(enumerate(job_overrides, initial_job_idx))
-        self._sweep.launching({number: list(job) for number, job in jobs.items()})
+        return self.launch_jobs(dict(enumerate(map(list, job_overrides), initial_job_idx)))
+
+    def launch_jobs(self, jobs: Mapping[int, list[str]]) -> Sequence[JobReturn]:
+        """The same for jobs of any numbers."""
+        self._sweep.launching(jobs)
         try:
             with isolated(self._chosen):
-                returns = list(self._chosen.launch(job_overrides, initial_job_idx))
+                returns = list(self._chosen.launch(list(jobs.values()), Numbers(jobs)))
             self._hear(dict(zip(jobs, returns, strict=True)))
         except BaseException:  # Ctrl-C too: this is the last place that surely hears of it
             self._sweep.finish()
             raise
-        return self._deferred(returns, last=max(jobs) + 1 == len(self._sweep.plan.jobs or ()))
+        return self._deferred(returns, last=max(jobs) == max(self._sweep.plan.jobs or (0,)))
 
     def _hear(self, returns: dict[int, JobReturn]) -> None:
         """Keep how jobs failed; a job that was refused before it had an execution gets one with that reason."""
@@ -83,6 +91,26 @@ class RecordedLauncher:
         if self._sweep.failures:
             raise self._sweep.failures[min(self._sweep.failures)]
         return returns
+
+
+class Numbers(int):
+    """
+    The number of the first job of a batch, to which launchers add 0, 1, 2, …: the sums are the numbers of the jobs,
+    with gaps where jobs between them are not run again (tests/hydra_behaviours pins the sum).
+    """
+
+    numbers: tuple[int, ...]
+
+    def __new__(cls, numbers: Iterable[int]) -> Self:
+        """From the numbers of the batch, in their order."""
+        found = tuple(numbers)
+        made = super().__new__(cls, found[0])
+        made.numbers = found
+        return made
+
+    def __add__(self, place: int) -> int:
+        """The number of the job at a place of the batch."""
+        return self.numbers[place]
 
 
 class _Muted(JobReturn):

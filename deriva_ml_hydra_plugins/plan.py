@@ -27,14 +27,14 @@ class Plan:
     Args:
         overrides: as Hydra got them.
         sweeper: its class.
-        jobs: each job's overrides in the order of their numbers; None where the sweeper decides as it goes.
+        jobs: each job's overrides by its number; None where the sweeper decides as it goes.
         outlines: composed configurations, one for each that differs in where it connects or what it uses; the first
             is that of the first job.
     """
 
     overrides: list[str]
     sweeper: str
-    jobs: list[list[str]] | None
+    jobs: dict[int, list[str]] | None
     outlines: list[DictConfig]
 
     @property
@@ -59,13 +59,18 @@ def make_plan(config: DictConfig, loader: ConfigLoader) -> Plan:
     if sweeper == _BASIC:
         params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         batches = BasicSweeper.split_arguments(parser.parse_overrides([*params, *tokens]), None)
-        jobs = [list(job) for batch in batches for job in batch]
-        outlines = _outlines(config, loader, jobs)
+        jobs = dict(enumerate(list(job) for batch in batches for job in batch))
+        outlines = _outlines(config, loader, list(jobs.values()))
     else:
         jobs = None
         fixed = [override for override in parser.parse_overrides(tokens) if not override.is_sweep_override()]
         outlines = [_compose(config, loader, [str(override.input_line) for override in fixed])]
     return Plan(tokens, sweeper, jobs, outlines)
+
+
+def plan_again(config: DictConfig, loader: ConfigLoader, jobs: dict[int, list[str]]) -> Plan:
+    """The plan for jobs that are known with their numbers."""
+    return Plan([], str(config.hydra.sweeper.get("_target_")), jobs, _outlines(config, loader, list(jobs.values())))
 
 
 def _outlines(config: DictConfig, loader: ConfigLoader, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:

@@ -23,15 +23,17 @@ from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter
+from deriva_ml_core.executions.resuming import Resumption, current_resumption, reopen
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
 from deriva_ml_core.executions.sweeps import Shared, SweepFacts, SweepJob, keep_jobs
 from deriva_ml_core.executions.validation import validate
 from deriva_ml_core.runner import require_model, where_to_look
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
+from deriva_ml_core.workflows.sameness import code_facts
 from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_hydra_plugins.interrupts import Interrupts
-from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of
+from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of, plan_again
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +58,19 @@ def open_sweep(config: DictConfig, on_failure: str) -> RunningSweep | None:
         raise DerivaMLConfigurationError(
             f"hydra.callbacks.deriva_ml.on_failure is {on_failure!r}; choose {' or '.join(ON_FAILURE)}"
         )
-    plan = make_plan(config, GlobalHydra.instance().config_loader())
+    loader, resumption = GlobalHydra.instance().config_loader(), current_resumption()
+    if resumption is None:
+        plan = make_plan(config, loader)
+    else:
+        jobs = {number: list(resumption.jobs[number].overrides) for number in resumption.left}
+        plan = plan_again(config, loader, jobs)
     if plan.first.get("dry_run"):
         return None
     with as_current(plan.first):
-        return _open(config, plan, stop_on_failure=on_failure == "stop")
+        return _open(config, plan, resumption, stop_on_failure=on_failure == "stop")
 
 
-def _open(config: DictConfig, plan: Plan, *, stop_on_failure: bool) -> RunningSweep:
+def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop_on_failure: bool) -> RunningSweep:
     connection = _one_connection(plan)
     model, key = model_of(plan.first)
     if model is not None:
@@ -72,6 +79,12 @@ def _open(config: DictConfig, plan: Plan, *, stop_on_failure: bool) -> RunningSw
     try:
         workflow = build(plan.first, "workflow")
         _check_inputs(ml, plan, workflow)
+        code = find_code_reference(model) if model is not None else CodeReference()
+        facts = code_facts(code)
+        if resumption is not None:
+            resumption.require_code(facts)
+            execution = reopen(ml, resumption)
+            return RunningSweep(ml, execution, plan, stop_on_failure=stop_on_failure, jobs=resumption.jobs)
         recover_quietly(ml)
         execution = ml.create_execution(
             ExecutionConfiguration(
@@ -79,8 +92,8 @@ def _open(config: DictConfig, plan: Plan, *, stop_on_failure: bool) -> RunningSw
                 description=HydraFacts().described(str(plan.first.get("description") or "")),
                 config_choices=_common_choices(plan),
             ),
-            code=find_code_reference(model) if model is not None else CodeReference(),
-            sweep=_document(config, plan),
+            code=code,
+            sweep={**_document(config, plan), "code": facts},
             reporter=reporting.current(),
         )
         return RunningSweep(ml, execution, plan, stop_on_failure=stop_on_failure)
@@ -136,10 +149,12 @@ def _document(config: DictConfig, plan: Plan) -> dict[str, Any]:
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=False)
     return {
         "overrides": plan.overrides,
+        "hydra_overrides": [str(token) for token in config.hydra.overrides.hydra],
+        "job_name": str(config.hydra.job.name),
         "launcher": launcher,
         "sweeper": plan.sweeper,
         "sweep_dir": str(config.hydra.sweep.dir),
-        "jobs": plan.jobs,
+        "jobs": None if plan.jobs is None else list(plan.jobs.values()),
     }
 
 
@@ -159,12 +174,21 @@ class RunningSweep:
     Args:
         ml: the connection; closed at the end.
         execution: the parent.
+        jobs: those that have executions already, in a sweep that is resumed.
     """
 
-    def __init__(self, ml: DerivaML, execution: Execution, plan: Plan, *, stop_on_failure: bool) -> None:
-        self.plan = plan
+    def __init__(
+        self,
+        ml: DerivaML,
+        execution: Execution,
+        plan: Plan,
+        *,
+        stop_on_failure: bool,
+        jobs: Mapping[int, SweepJob] | None = None,
+    ) -> None:
+        self.plan, self.resumed = plan, jobs is not None
         self.interrupts = Interrupts()
-        self.jobs: dict[int, SweepJob] = {}
+        self.jobs: dict[int, SweepJob] = dict(jobs or {})
         self.unstarted: dict[int, Unstarted] = {}
         self.failures: dict[int, BaseException] = {}
         self.children: list[Child] = []
@@ -178,10 +202,11 @@ class RunningSweep:
             execution.working_dir,
             this_process(),
             stop_on_failure=stop_on_failure,
+            children={number: job.rid for number, job in self.jobs.items()},
             shared=_shared(ml, execution),
         )
         execution.execution_start()
-        self.launching(dict(enumerate(plan.jobs or ())))
+        self.launching(plan.jobs or {})
         self.interrupts.watch()
         self._watching = threading.Event()
         self._watch = threading.Thread(target=self._end_the_dead, name="deriva-ml-sweep", daemon=True)

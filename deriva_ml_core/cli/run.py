@@ -24,6 +24,8 @@ Overrides: GROUP=OPTION chooses an option, GROUP.KEY=VALUE sets a value, +experi
 --info lists the groups and options that the project has."""
 
 _ALLOW_DIRTY_HELP = "taken from scripts of earlier releases: uncommitted changes are told and recorded, and stop no run"
+_RESUME_HELP = "run again those jobs of a sweep that are not Uploaded, under the same parent"
+_OTHER_CODE_HELP = "with --resume: also where the code is no longer that of the sweep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--config-dir", "-c", default="src/configs", metavar="DIR", help="folder of the configuration")
     parser.add_argument("--config-name", "-cn", default="deriva_model", metavar="NAME", help="top-level configuration")
     parser.add_argument("--multirun", "-m", action="store_true", help="run a sweep: KEY=A,B,C gives a job for each")
+    parser.add_argument("--resume", metavar="RID", help=_RESUME_HELP)
+    parser.add_argument("--allow-other-code", action="store_true", help=_OTHER_CODE_HELP)
     parser.add_argument("--allow-dirty", action="store_true", help=_ALLOW_DIRTY_HELP)
     parser.add_argument("--info", "-i", nargs="?", const=MENU, metavar="TOPIC", help=_info_help())
     parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
@@ -101,10 +105,12 @@ def _check_options(options: argparse.Namespace) -> None:
             f"--info has no topic {options.info!r}{nearest(options.info, INFO_TOPICS)} (topics: {topics})"
         )
     modes = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
-    modes["--shell-completion"] = options.shell_completion
+    modes |= {"--shell-completion": options.shell_completion, "--resume": options.resume}
     asked = [name for name, value in modes.items() if value]
     if len(asked) > 1:
         raise DerivaMLConfigurationError(f"only one of {' and '.join(asked)} at a time")
+    if options.allow_other_code and not options.resume:
+        raise DerivaMLConfigurationError("--allow-other-code only goes with --resume")
     if options.resolve and not options.cfg:
         raise DerivaMLConfigurationError("--resolve only goes with --cfg")
 
@@ -122,6 +128,10 @@ def _dispatch(arguments: Arguments) -> int:
     options = arguments.options
     if options.hydra_help:
         return running.hydra_help(options)
+    if options.resume:
+        from deriva_ml_core.cli.resuming import resume
+
+        return resume(options, arguments.overrides)
     project = running.open_project(options, arguments.overrides)
     if options.info == MENU:
         return running.print_menu(project, program_name())

@@ -84,12 +84,22 @@ def begin(session: CatalogSession, folder: Path, entry: JournalEntry) -> Journal
 
 def _again(folder: Path, entry: JournalEntry) -> JournalEntry:
     """The entry of a job that has run before: its history goes on."""
-    if not (folder / FILE_NAME).exists():
+    last = _last_attempt(folder)
+    if last is None:
         return entry
-    before = read_entry(folder)
-    if before.status.is_final:
+    before = read_entry(last)
+    if last == folder and before.status.is_final:
         put_aside(folder)
     return replace(entry, changes=(*before.changes, *entry.changes), restarts=before.restarts + 1)
+
+
+def _last_attempt(folder: Path) -> Path | None:
+    """The folder whose journal has the history so far; None where there is none."""
+    if (folder / FILE_NAME).exists():
+        return folder
+    numbers = (int(path.name) for path in (folder / ATTEMPTS).glob("[0-9]*"))
+    last = max(numbers, default=0)
+    return folder / ATTEMPTS / str(last) if last else None
 
 
 def put_aside(folder: Path) -> Path:

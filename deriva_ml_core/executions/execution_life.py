@@ -229,6 +229,15 @@ class ExecutionLife:
         """
         self.update_status(Status.aborted, error=reason)
 
+    def begin_again(self, why: str) -> None:
+        """
+        Be Created once more, for a sweep that is resumed.
+
+        Raises:
+            InvalidTransitionError: it is Uploaded.
+        """
+        self._opened.recorder.begin_again(why)
+
     def close(self, reason: str) -> None:
         """Never leave it Created or Running: abort it if it still is; for whoever closes the connection."""
         if self._process == os.getpid() and self.status in (Status.created, Status.running):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import CatalogUnreachable, DerivaMLException, WorkingFolderError
+from deriva_ml_core.errors import CatalogUnreachable, DerivaMLException, InvalidTransitionError, WorkingFolderError
 from deriva_ml_core.executions.durations import duration_text
 from deriva_ml_core.executions.journal import Journal, JournalEntry
 from deriva_ml_core.executions.states import Status, check_transition
@@ -70,6 +70,17 @@ class StatusRecorder:
         log.info("execution %s: %s", self.journal.entry.rid, target.value)
         if tell:
             self.flush()
+
+    def begin_again(self, detail: str) -> None:
+        """
+        Created once more: what was before stays in the journal's history.
+
+        Raises:
+            InvalidTransitionError: it is Uploaded: nothing of it is left to do.
+        """
+        if self.status is Status.uploaded:
+            raise InvalidTransitionError(f"execution {self.journal.entry.rid} is Uploaded: it is not run again")
+        self.journal.change_status(Status.created, detail, unmark=["uploads", "times"], durations={}, stop_time=None)
 
     def note(self, detail: str | None) -> None:
         """Another word on the present status: what a model is doing, say."""

@@ -4,6 +4,8 @@
                    └──────────────────────>┘   ^  └────────────┘ (additive upload)
     Failed   from every state before Uploaded; outputs may still be sent: Failed ──> Pending_Upload
     Aborted  from every state before Uploaded, and from Failed
+    Created  again, when a job or its sweep is run again (`deriva-ml-run --resume`): from every state but Uploaded;
+             no transition that a model or a script can ask for
 
 Source: COMPAT.md section 10, widened by the plan of the house: a run can end at any moment before its outputs are
 safe, also while its inputs arrive or between two steps, so Failed and Aborted follow every state before Uploaded.

@@ -9,6 +9,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.plugins.sweeper import Sweeper
 
 
 class DerivaMLSearchPathPlugin(SearchPathPlugin):
@@ -33,3 +34,20 @@ class DerivaMLLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Launch a batch of jobs."""
         return self.recorded.launch(job_overrides, initial_job_idx)
+
+
+class DerivaMLSweeper(Sweeper):
+    """Launches the jobs of a sweep that are run again (deriva_ml_hydra_plugins.again)."""
+
+    def __init__(self, max_batch_size: int | None = None) -> None:
+        self.max_batch_size = max_batch_size
+
+    def setup(self, **given: Any) -> None:
+        """Set up the launcher."""
+        from deriva_ml_hydra_plugins.again import JobsAgain
+
+        self.jobs = JobsAgain(max_batch_size=self.max_batch_size, **given)
+
+    def sweep(self, arguments: list[str]) -> Any:  # noqa: ARG002  # Hydra's signature
+        """Run them."""
+        return self.jobs.launch()

@@ -13,7 +13,8 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from deriva_ml_hydra_plugins.callback import LAUNCHER, ExecutionCallback
+from deriva_ml_hydra_plugins.callback import LAUNCHER, SWEEPER, ExecutionCallback
+from deriva_ml_hydra_plugins.launching import Numbers
 
 
 class Raising:
@@ -55,7 +56,7 @@ def test_the_sweeper_is_made_after_on_multirun_start_and_its_end_is_not_always_t
 
 def test_plugins_of_hydra_find_our_launcher():
     """It must lie in the namespace package hydra_plugins, and be found there."""
-    assert LAUNCHER in Plugins.instance().class_name_to_class
+    assert {LAUNCHER, SWEEPER} <= Plugins.instance().class_name_to_class.keys()
 
 
 def test_the_callback_leaves_what_belongs_to_the_launching_process_behind():
@@ -99,3 +100,14 @@ def test_submitits_launcher_takes_auto_executor_from_submitit_and_asks_each_job_
     assert "submitit.AutoExecutor(" in source
     assert "j.results()[0] for j in jobs" in source
     assert hasattr(submitit.Job, "_results_timeout_s")
+
+
+def test_launchers_number_jobs_by_adding_their_place_to_the_first_number():
+    """So jobs that run again keep their numbers, with gaps where others are done."""
+    basic = pytest.importorskip("hydra._internal.core_plugins.basic_launcher")
+    joblib = pytest.importorskip("hydra_plugins.hydra_joblib_launcher._core")
+    submitit = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.submitit_launcher")
+
+    for source in (basic.BasicLauncher.launch, joblib.launch, submitit.BaseSubmititLauncher.launch):
+        assert "initial_job_idx + idx" in inspect.getsource(source)
+    assert [Numbers([3, 7, 8]) + place for place in range(3)] == [3, 7, 8]
