@@ -106,6 +106,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def screens(session: nox.Session) -> None:
+    """Draw the pictures of the documentation anew, from real runs in a terminal. Look at them, then commit them."""
+    session.install(*EXTRAS, *group("docs"), "-c", CONSTRAINTS)
+    session.run("python", "docs/screens.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, as ratios within one run, and write docs/benchmarks.md; nox -s bench -- startup measures only that."""
     session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
