@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.cache import ObjectCache
-from deriva_ml_core.assets.download import CatalogAsset, asset_types_of, download, link_inputs, resolve_assets
+from deriva_ml_core.assets.download import download, link_inputs
 from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.resolving import CatalogAsset, asset_types_of, resolve_assets
 from deriva_ml_core.assets.tables import ASSET_TYPE, AssetTables
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError
@@ -108,7 +109,7 @@ def lookup_asset(session: CatalogSession, rid: str) -> Asset:
         DerivaMLNotFoundError: there is none, or it is a row of another kind.
     """
     try:
-        (found,) = resolve_assets(session, [rid], with_types=False)
+        (found,) = resolve_assets(session, [rid])
     except DerivaMLValidationError as err:
         raise DerivaMLNotFoundError("; ".join(err.problems)) from err
     return Asset(session, found)

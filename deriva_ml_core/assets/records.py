@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deriva_ml_core.assets.names import object_name
-from deriva_ml_core.assets.tables import AssetTables
+from deriva_ml_core.assets.tables import ROLE_TAGS, AssetTables
 from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import (
@@ -76,16 +76,23 @@ def record_files(
 
 
 def link_assets(
-    session: CatalogSession, table: tuple[str, str], rids: Sequence[str], execution_rid: str, role: str
+    session: CatalogSession,
+    table: tuple[str, str],
+    types: Mapping[str, Sequence[str]],
+    execution_rid: str,
+    role: str,
 ) -> None:
     """
     Link assets of one table to an execution, and tag them with the role; links and tags that are there stay.
+
+    Args:
+        types: the RIDs, each with the types that it is known to have: one that has the tag is not asked about.
 
     Raises:
         CatalogError: the server refused; CatalogUnreachable: no answer.
     """
     recorder = _Recorder(session, session.model.table(table), execution_rid, role)
-    recorder.link(rids)
+    recorder.link(types)
 
 
 class _Recorder:
@@ -102,9 +109,11 @@ class _Recorder:
         self._both(lambda: self.add_types(types), lambda: self.add_links(list(dict.fromkeys(stored.values()))))
         return Recorded([rids[file.url] for file in files], self.warnings)
 
-    def link(self, rids: Sequence[str]) -> None:
+    def link(self, types: Mapping[str, Sequence[str]]) -> None:
         """Role and tag of rows that are there."""
-        self._both(lambda: self.add_types((rid, ()) for rid in rids), lambda: self.add_links(rids))
+        untagged = [rid for rid, names in types.items() if ROLE_TAGS[self._role] not in names]
+        links = lambda: self.add_links(list(types))  # noqa: E731  # a step
+        self._both(*([lambda: self.add_types((rid, ()) for rid in untagged)] if untagged else []), links)
 
     @staticmethod
     def _both(*steps: Callable[[], None]) -> None:

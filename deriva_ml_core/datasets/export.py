@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deriva_ml_core.assets.download import CatalogAsset
+from deriva_ml_core.assets.resolving import CatalogAsset
 from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.layout import SCHEMA, AssetFile, PayloadFile, csv_path, place_assets

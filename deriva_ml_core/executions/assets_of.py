@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deriva_ml_core.assets.download import CatalogAsset, resolve_assets
+from deriva_ml_core.assets.resolving import CatalogAsset, resolve_assets
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLTableNotFound
 
@@ -60,7 +60,7 @@ def _roles(session: CatalogSession, link: Association, execution_rid: str, role:
 
 def executions_of_asset(session: CatalogSession, asset_rid: str, role: str | None = None) -> list[dict[str, Any]]:
     """Rows of the executions that an asset is linked to, in that role where one is given."""
-    (asset,) = resolve_assets(session, [asset_rid], with_types=False)
+    (asset,) = resolve_assets(session, [asset_rid])
     link = session.model.execution_link((asset.schema, asset.table))
     filters = {link.near_column: asset.rid} | ({"Asset_Role": role} if role else {})
     rids = [row[link.far_column] for row in rows.select(session, link.table, filters)]

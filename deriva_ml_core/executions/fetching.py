@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deriva_ml_core.assets.cache import ObjectCache
-from deriva_ml_core.assets.download import CatalogAsset, download
+from deriva_ml_core.assets.download import download
 from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.resolving import CatalogAsset
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError, nearest
 from deriva_ml_core.executions.assets_of import linked_assets
 from deriva_ml_core.executions.record import lookup_execution

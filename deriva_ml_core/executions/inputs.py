@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deriva_ml_core.assets.cache import ObjectCache
-from deriva_ml_core.assets.download import download, link_inputs, resolve_assets
+from deriva_ml_core.assets.download import download, link_inputs
 from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.resolving import resolve_assets
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
 from deriva_ml_core.executions.configuration import ExecutionConfiguration

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from deriva_ml_core.assets.download import CatalogAsset, resolve_assets
+from deriva_ml_core.assets.resolving import CatalogAsset, resolve_assets
 from deriva_ml_core.assets.specs import AssetSpec, LocalFile
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.history import read_datasets
