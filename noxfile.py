@@ -127,6 +127,19 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def endurance(session: nox.Session) -> None:
+    """The embedded catalog's worst hours at full length: a minute of eight processes, 200 kills of each kind of writer.
+
+    DERIVA_ML_STRESS_S and DERIVA_ML_KILLS say otherwise; the suite has the same tests in seconds.
+    """
+    session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    env = {"DERIVA_ML_STRESS_S": "60", "DERIVA_ML_KILLS": "200", "PYTHONDONTWRITEBYTECODE": None}
+    env |= {name: os.environ[name] for name in ("DERIVA_ML_STRESS_S", "DERIVA_ML_KILLS") if name in os.environ}
+    chosen = "endurance or survives_kill_9 or survive_kill or at_once"
+    session.run("pytest", "-q", "tests/local_catalog", "-k", chosen, *session.posargs, env=env)
+
+
+@nox.session
 def remote(session: nox.Session) -> None:
     """The contract suites against a real Deriva host: DERIVA_ML_TEST_HOST names it; deriva's own login is used."""
     if not os.environ.get("DERIVA_ML_TEST_HOST"):

@@ -86,9 +86,16 @@ def _listing(parser: argparse.ArgumentParser) -> None:
 
 def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="the port (a free one)")
+    parser.add_argument("--port", type=_port, default=0, help="the port (a free one)")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="a certificate in PEM: serve HTTPS")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        message = f"{text!r} is no port: use a number from 1 to 65535, or 0 for a free one"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def _users(commands: Any) -> None:
@@ -190,6 +197,7 @@ def _user_remove(args: argparse.Namespace) -> int:
 
     with Root(args.root, create=False) as root:
         Users(root.registry).remove(args.name)
+    print(f"removed user {args.name}, whose token is worthless now")
     return 0
 
 
@@ -198,7 +206,7 @@ def _backup(args: argparse.Namespace) -> int:
 
     with Root(args.root, create=False) as root:
         count = backup(root, args.target, link=not args.copy)
-    print(f"{args.target}: {count} objects")
+    print(f"{args.target}: a copy of {args.root} with {count} objects")
     return 0
 
 

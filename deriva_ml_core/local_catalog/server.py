@@ -14,6 +14,7 @@ import atexit
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -261,7 +262,9 @@ def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], Non
     try:
         server.prepare()
     except OSError as err:
-        raise RootError(f"Cannot listen on {server.bind_addr[0]} port {server.bind_addr[1]}: {err}.") from err
+        raise RootError(
+            f"Cannot listen on {server.bind_addr[0]} port {server.bind_addr[1]}: {_innermost(err)}."
+        ) from err
     thread = threading.Thread(target=server.serve, name="deriva-ml-catalog", daemon=True)
     stop = threading.Event()
 
@@ -282,6 +285,12 @@ def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], Non
             signal.signal(number, handler)
 
 
+def _innermost(err: OSError) -> str:
+    """What the system said: cheroot repeats the address around it."""
+    said = re.search(r"\[Errno -?\d+\] ([^\])]+)", str(err))
+    return said[1] if said else str(err)
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is reached from this machine only."""
     if host == "localhost":
@@ -292,6 +301,17 @@ def is_loopback(host: str) -> bool:
 
 
 def _tls(cert: Path, key: Path) -> Any:
-    from .tls import LazyHandshake  # ssl costs memory that an in-process catalog does not need
+    import ssl  # it costs memory that an in-process catalog does not need
 
-    return LazyHandshake(cert, key)
+    from .tls import LazyHandshake
+
+    for file in (cert, key):
+        try:
+            file.read_bytes()
+        except OSError as err:
+            raise RootError(f"{file} cannot be read: {err.strerror or err}.") from err
+    try:
+        return LazyHandshake(cert, key)
+    except ssl.SSLError as err:
+        why = err.reason or err
+        raise RootError(f"{cert} and {key} are no certificate in PEM and its private key: {why}.") from err

@@ -64,7 +64,8 @@ class Users:
         with self._registry.writing() as db:
             db.execute("DELETE FROM user WHERE name = ?", (name,))
             if not db.changes():
-                raise NotFound(f"There is no user {name!r}.")
+                known = ", ".join(row[0] for row in db.execute("SELECT name FROM user ORDER BY name LIMIT 20"))
+                raise NotFound(f"There is no user {name!r}; there are: {known or 'none'}.")
 
     def all(self) -> list[User]:
         """Every user, by name."""

@@ -103,9 +103,13 @@ def test_a_list_is_a_table_for_people(run):
         (["create", "a/b"], "no catalog name"),
         (["delete", "dmo"], "there are: 1, demo"),
         (["user", "add", "a b"], "no user name"),
-        (["user", "remove", "nobody"], "no user"),
+        (["user", "remove", "nobody"], "there are: none"),
+        (["serve", "--port", "65536"], "'65536' is no port"),
+        (["serve", "--port", "-1"], "'-1' is no port"),
+        (["serve", "--host", "nowhere.invalid", "--port", "1"], "user add"),
+        (["serve", "--tls-cert", "absent.pem", "--tls-key", "k.pem"], "absent.pem cannot be read: No such file"),
         (["nonsense"], "invalid choice"),
-        (["serve", "--port", "x"], "invalid int"),
+        (["serve", "--port", "x"], "'x' is no port"),
         (["serve", "--tls-cert", "x"], "go together"),
         (["serve", "--host", "0.0.0.0"], "user add"),
         (["restore", "/nonexistent"], "no backup"),
@@ -363,6 +367,18 @@ def test_a_key_that_does_not_fit_is_refused(tmp_path, certificate, run):
     code, _, err = run("serve", "--tls-cert", certificate[0], "--tls-key", certificate[0])
 
     assert (code, err.count("\n")) == (2, 1)
+    assert str(certificate[0]) in err
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path, run):
+    """Who forgot a server reads so at once."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        code, out, err = run("serve", "--port", str(port))
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"Cannot listen on 127.0.0.1 port {port}: Address already in use." in err
 
 
 def _deriva(name: str, *arguments: str, cert: Path) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,7 @@
 """
 Rows when many processes write and read at once, and when the server is killed while it writes.
 
-CI runs the short form. The long one: DERIVA_ML_STRESS_S=60 DERIVA_ML_KILLS=200 pytest tests/local_catalog -k endurance
+CI runs the short form. The long one: nox -s endurance
 """
 
 import os

@@ -278,3 +278,17 @@ def test_what_json_cannot_say_again_is_refused(server, text):
     """An annotation that could not be written into /schema is not taken."""
     for path in ("/annotation", "/annotation/x"):
         assert server.ask("PUT", path, data=text.encode(), content_type="application/json").status_code == 400
+
+
+@pytest.mark.parametrize("form", ["foreignkey", "foreignkey/", "foreignkey/p", "foreignkey/p/reference/{to}"])
+def test_foreign_keys_are_deleted_by_every_form_of_their_url(rows, form):
+    """Source: ERMrest docs, "Foreign Key Deletion": all that match the URL go; 404 when there are none."""
+    parent = rows.table({"k": "text"}, [["k"]])
+    child = rows.table({"p": "text"}, references=[("p", parent, "k")])
+    table = f"{rows.catalog}/schema/{child.partition(':')[0]}/table/T"
+    url = f"{table}/{form.format(to=parent)}"
+
+    first, second = rows.ask("DELETE", url).status_code, rows.ask("DELETE", url).status_code
+
+    assert (first, second) == (204, 404)
+    assert rows.ask("GET", table).json["foreign_keys"] == []

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from deriva_ml_core.local_catalog.ermrest.formats import CSV, JSON, STREAM, Format
 from deriva_ml_core.local_catalog.ermrest.model import Column
@@ -18,6 +19,8 @@ from deriva_ml_core.local_catalog.ermrest.types import Stored, parser, reader
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, UnsupportedType
 
 _MISSING = object()
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_SEPARATOR = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")
 _CSV_FIELD = re.compile(r'((?:[^",\r\n]|"(?:[^"]|"")*")*+)(,|\r?\n|\r|\Z)')
 Row = tuple[Stored, ...]
 
@@ -43,7 +46,7 @@ def body_format(content_type: str) -> Format:
     raise UnsupportedType(f"Rows come as {JSON}, {CSV} or {STREAM}, not as '{content_type}'.")
 
 
-def read_rows(body: bytes, kind: Format, fields: Sequence[Field], known: Collection[str]) -> list[Row]:
+def read_rows(body: IO[bytes], kind: Format, fields: Sequence[Field], known: Collection[str]) -> list[Row]:
     """
     The rows of a body in stored form, one value for each field.
 
@@ -53,7 +56,7 @@ def read_rows(body: bytes, kind: Format, fields: Sequence[Field], known: Collect
     Raises:
         BadRequest: malformed, or a bad value. Conflict: rows that are no objects, unknown columns, a domain's refusal.
     """
-    text = _decode(body)
+    text = _decode(body.read())
     if kind == CSV:
         return _csv_rows(text, fields, known)
     documents = _json_documents(text) if kind == JSON else _stream_documents(text)
@@ -67,11 +70,36 @@ def _decode(body: bytes) -> str:
         raise BadRequest(f"The body is not UTF-8 text: {err.reason} at byte {err.start}.") from err
 
 
-def _json_documents(text: str) -> list[Any]:
-    documents = _load(text, "The body")
-    if not isinstance(documents, list):
+def _json_documents(text: str) -> Iterator[Any]:
+    """The members of an array, one at a time: all of them at once take many times the memory of their text."""
+    position = _after_blanks(text, 0)
+    if not text.startswith("[", position):
+        _load(text, "The body")
         raise BadRequest("The body must be a JSON array of objects.")
-    return documents
+    position = _after_blanks(text, position + 1)
+    if text.startswith("]", position):
+        return _check_end(text, position + 1)
+    while True:
+        try:
+            document, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError) as err:
+            raise BadRequest(f"The body is not JSON: {err}.") from err
+        yield document
+        sign = _SEPARATOR.match(text, position)
+        if sign is None:
+            raise BadRequest(f"The body is not JSON: ',' or ']' is missing at character {position}.")
+        position = sign.end()
+        if sign[1] == "]":
+            return _check_end(text, position)
+
+
+def _after_blanks(text: str, position: int) -> int:
+    return _BLANKS.match(text, position).end()  # type: ignore[union-attr]  # it matches everywhere
+
+
+def _check_end(text: str, position: int) -> None:
+    if _after_blanks(text, position) < len(text):
+        raise BadRequest(f"The body is not JSON: something follows the array, at character {position}.")
 
 
 def _stream_documents(text: str) -> Iterator[Any]:
@@ -92,12 +120,16 @@ def _no_constant(word: str) -> Any:
     raise ValueError(message)
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def _json_rows(documents: Iterable[Any], fields: Sequence[Field]) -> list[Row]:
     # A missing array is empty, any other missing value is null; for json, null is a value (NOTES.md).
     plan = [(f.name, reader(f.column.type), "[]" if f.column.type.array else None) for f in fields]
     rows = []
     for document in documents:
         if type(document) is not dict:
+            deque(documents, maxlen=0)  # a body that is no JSON is that first of all
             raise Conflict("Each row must be a JSON object.")
         get = document.get
         rows.append(

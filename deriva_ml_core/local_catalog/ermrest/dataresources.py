@@ -6,19 +6,26 @@ Here a request becomes a call of reading.py or writing.py, and their answer a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from typing import get_args
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO, get_args
 
 from deriva_ml_core.local_catalog.ermrest import reading, writing
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
 from deriva_ml_core.local_catalog.ermrest.call import Call
+from deriva_ml_core.local_catalog.ermrest.runningtime import WRITING_S, limited
 from deriva_ml_core.local_catalog.ermrest.urlgrammar import Api
-from deriva_ml_core.local_catalog.errors import BadRequest, MethodNotAllowed
+from deriva_ml_core.local_catalog.errors import BadRequest, MethodNotAllowed, TooLarge
 from deriva_ml_core.local_catalog.http import Response
 
 MAX_ROWS_BYTES = 256 * 1024 * 1024
-"""The rows of one request are held in memory, several times over; a client sends more in several requests."""
+"""
+The rows of one request are held in memory, several times over, but only those of one request to a catalog at a time; a
+client sends more in several requests.
+"""
+_IN_MEMORY_BYTES = 4 * 1024 * 1024
+_PIECE_BYTES = 256 * 1024
 APIS = frozenset(get_args(Api))
 
 
@@ -44,12 +51,33 @@ def answer(call: Call, api: Api, path: str) -> Response:
         raise MethodNotAllowed(f"{call.request.method} is not provided by this resource.")
     request = call.request
     call.admit()  # before a long body is read
-    body = b"" if request.verb == "DELETE" else request.body(limit_bytes=MAX_ROWS_BYTES)
     accept = request.headers.get("Accept", "")
-    wanted = writing.Input(api, path, request.raw_query, request.content_kind, accept, body)
-    with call.write() as txn:
+    with _received(call) as body, call.write() as txn, limited(txn.db, WRITING_S):
+        wanted = writing.Input(api, path, request.raw_query, request.content_kind, accept, body)
         rows = changes[request.verb](txn, call.client, wanted)
     return call.answer(_response(rows), txn.snaptime if txn.is_changed else txn.newest)
+
+
+@contextmanager
+def _received(call: Call) -> Iterator[IO[bytes]]:
+    """
+    The body of a write, whole; a long one is in a file without a name, until it is its writer's turn.
+
+    Raises:
+        TooLarge: it is longer than MAX_ROWS_BYTES.
+    """
+    request = call.request
+    left = MAX_ROWS_BYTES
+    if (request.content_length or 0) > left:
+        raise TooLarge(f"At most {MAX_ROWS_BYTES} bytes are taken here.")
+    with SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=str(call.catalog.path.parent)) as body:
+        while request.verb != "DELETE" and (piece := request.stream.read(_PIECE_BYTES)):
+            left -= len(piece)
+            if left < 0:
+                raise TooLarge(f"At most {MAX_ROWS_BYTES} bytes are taken here.")
+            body.write(piece)
+        body.seek(0)
+        yield body
 
 
 def _read_rows(call: Call, api: Api, path: str) -> Response:

@@ -113,18 +113,18 @@ def insert_rows(
     first: int = txn.db.execute(f"SELECT ifnull(max(rowid), 0) FROM {table.live}").get
     if not rows:
         return first
-    columns, rows = _with_rids(txn, table, list(columns), rows)
+    columns, filled = _with_rids(txn, table, list(columns), rows)
     made = [column for column in defaulted if _is_serial(column) or _names_its_row(column)]
     fixed = [(c, default_of(txn, c)) for c in defaulted if c.name != "RID" and c not in made]
-    columns, rows = _with_serials(txn, columns, rows, [column for column in made if _is_serial(column)])
-    columns, rows = _with_row_names(table, columns, rows, [column for column in made if _names_its_row(column)])
+    columns, filled = _with_serials(txn, columns, filled, len(rows), [column for column in made if _is_serial(column)])
+    columns, filled = _with_row_names(table, columns, filled, [column for column in made if _names_its_row(column)])
     names = ", ".join(column.sql for column in [*columns, *(column for column, _ in fixed)])
     marks = ", ".join("?" * (len(columns) + len(fixed)))
     constants = tuple(value for _, value in fixed)
     sql = f"INSERT INTO {table.live} ({names}) VALUES ({marks}){' ON CONFLICT DO NOTHING' if skip else ''}"
     with constraint_refusals(txn.model, table):
         txn.db.execute("PRAGMA defer_foreign_keys = ON")  # rows of one body may refer to each other
-        txn.db.executemany(sql, [row + constants for row in rows] if constants else rows)
+        txn.db.executemany(sql, (row + constants for row in filled) if constants else filled)
     check_references(txn.db, txn.model, table, "r.rowid > ?", (first,))
     if txn.db.execute(f"SELECT 1 FROM {table.live} WHERE rowid > ? LIMIT 1", (first,)).fetchone():
         txn.changed()
@@ -133,12 +133,16 @@ def insert_rows(
 
 def _with_rids(
     txn: Transaction, table: Table, columns: list[Column], rows: Sequence[Row]
-) -> tuple[list[Column], Sequence[Row]]:
-    """The rows with a RID each: a new one, or in its one spelling the one that the client chose."""
+) -> tuple[list[Column], Iterable[Row]]:
+    """
+    The rows with a RID each: a new one, or in its one spelling the one that the client chose.
+
+    Here and below they are made one by one, when SQLite takes them.
+    """
     place = next((i for i, column in enumerate(columns) if column.name == "RID"), None)
     if place is None:
         rids = txn.allocate_rids(len(rows))
-        return [*columns, table.rid_column], [(*row, rid) for row, rid in zip(rows, rids, strict=True)]
+        return [*columns, table.rid_column], ((*row, rid) for row, rid in zip(rows, rids, strict=True))
     rows = [(*row[:place], _spelled(row[place]), *row[place + 1 :]) for row in rows]
     for row in rows:
         if row[place] is not None:
@@ -155,11 +159,11 @@ def _is_serial(column: Column) -> bool:
 
 
 def _with_serials(
-    txn: Transaction, columns: list[Column], rows: Sequence[Row], serial: Sequence[Column]
-) -> tuple[list[Column], Sequence[Row]]:
+    txn: Transaction, columns: list[Column], rows: Iterable[Row], count: int, serial: Sequence[Column]
+) -> tuple[list[Column], Iterable[Row]]:
     for column in serial:
-        numbers = txn.allocate_serials(column, len(rows))
-        rows = [(*row, number) for number, row in zip(numbers, rows, strict=True)]
+        numbers = txn.allocate_serials(column, count)
+        rows = ((*row, number) for number, row in zip(numbers, rows, strict=True))
         columns = [*columns, column]
     return columns, rows
 
@@ -171,13 +175,15 @@ def _names_its_row(column: Column) -> bool:
 
 
 def _with_row_names(
-    table: Table, columns: list[Column], rows: Sequence[Row], named: Sequence[Column]
-) -> tuple[list[Column], Sequence[Row]]:
+    table: Table, columns: list[Column], rows: Iterable[Row], named: Sequence[Column]
+) -> tuple[list[Column], Iterable[Row]]:
+    if not named:
+        return columns, rows
     place = columns.index(table.rid_column)
-    for column in named:
-        rows = [(*row, str(column.default).replace("{RID}", str(row[place]))) for row in rows]
-        columns = [*columns, column]
-    return columns, rows
+    patterns = [str(column.default) for column in named]
+    return [*columns, *named], (
+        (*row, *(pattern.replace("{RID}", str(row[place])) for pattern in patterns)) for row in rows
+    )
 
 
 def default_of(txn: Transaction, column: Column) -> Stored:

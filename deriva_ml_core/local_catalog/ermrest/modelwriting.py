@@ -14,7 +14,7 @@ from deriva_ml_core.local_catalog.ermrest.documents import Writer
 from deriva_ml_core.local_catalog.ermrest.draft import Draft
 from deriva_ml_core.local_catalog.ermrest.edit import Changes, Edit
 from deriva_ml_core.local_catalog.ermrest.model import Schema
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotFound
 from deriva_ml_core.local_catalog.http import Response, json_response
 
 
@@ -146,6 +146,21 @@ def _delete_foreign_key(edit: Edit) -> Response:
     return Response(status=204)
 
 
+def _delete_foreign_keys(edit: Edit) -> Response:
+    """All that a list's URL names: those of a table, over these columns, to that table."""
+    draft = edit.draft()
+    if edit.target.kind == "foreignkeys":
+        found = list(edit.finder.table(edit.target).foreign_keys)
+    else:
+        found = edit.finder.foreign_keys_of(edit.target)
+    if not found:
+        raise NotFound("No foreign key is named by this URL.")
+    for fkey in found:
+        altering.drop_foreign_key(draft, fkey)
+    draft.finish()
+    return Response(status=204)
+
+
 def _finish(draft: Draft) -> Writer:
     model = draft.finish()
     return Writer(model, Access(model, draft.client))
@@ -168,4 +183,6 @@ CHANGES: Changes = {
     ("POST", "foreignkeys", False): _post_foreign_keys,
     ("PUT", "foreignkey", False): _put_foreign_key,
     ("DELETE", "foreignkey", False): _delete_foreign_key,
+    ("DELETE", "foreignkeys", False): _delete_foreign_keys,
+    ("DELETE", "foreignkeys_of", False): _delete_foreign_keys,
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import apsw
 
+from deriva_ml_core.local_catalog.ermrest import runningtime
 from deriva_ml_core.local_catalog.ermrest.formats import Format, encode
 from deriva_ml_core.local_catalog.ermrest.sql import Statement
 from deriva_ml_core.local_catalog.errors import BadRequest
@@ -15,15 +16,19 @@ _TOO_COMPLEX = ("too many", "too large", "too long", "too deep", "at most", "ove
 """Words by which SQLite says that a statement exceeds one of its limits."""
 
 
-def stream(db: apsw.Connection, statement: Statement, names: Sequence[str], chosen: Format) -> Iterator[bytes]:
+def stream(
+    db: apsw.Connection, statement: Statement, names: Sequence[str], chosen: Format
+) -> Generator[bytes, None, None]:
     """
     The chunks of a body made from a rendering statement (formats.render_sql); at least one.
 
     Raises:
-        BadRequest: the statement exceeds one of SQLite's limits.
+        BadRequest: the statement exceeds one of SQLite's limits, or runs for too long before it gives more rows.
     """
-    with limits_are_refusals():
-        yield from encode(db.execute(statement.sql, statement.parameters), names, chosen)
+    with limits_are_refusals(), runningtime.limited(db, runningtime.READING_S) as clock:
+        for chunk in encode(db.execute(statement.sql, statement.parameters), names, chosen):
+            yield chunk
+            clock.restart()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -112,7 +112,7 @@ def _require(view: View, client: Client, path: Path) -> None:
         require(view, client, table, "select", path.read.get(table.oid, {}).values())
 
 
-def started(body: Iterator[bytes]) -> Iterable[bytes]:
+def started(body: Generator[bytes, None, None]) -> Iterable[bytes]:
     """
     A body of which the first two chunks are made already, so that what is wrong with a query is found before its
     answer begins. A short body is complete: a list of one chunk.
@@ -121,4 +121,19 @@ def started(body: Iterator[bytes]) -> Iterable[bytes]:
     third = next(body, None) if second is not None else None
     if third is None:
         return [first + (second or b"")]
-    return chain((first, second or b"", third), body)
+    return _Resumed((first, second or b"", third), body)
+
+
+class _Resumed:
+    """A body of which some chunks were read already; closing it ends its statement."""
+
+    def __init__(self, read: tuple[bytes, ...], body: Generator[bytes, None, None]) -> None:
+        self._read = read
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain(self._read, self._body)
+
+    def close(self) -> None:
+        """Close the statement, if the client did not read all of it."""
+        self._body.close()
