@@ -33,6 +33,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="insight-bench-") as name:
         place = Place(Path(name))
         misses = _lists(place, options.runs, options.executions)
+        misses += _reports(place, options.runs)
     return int(misses > 0)
 
 
@@ -121,6 +122,31 @@ def _lists(place: Place, runs: int, executions: int) -> int:
         if "cold" not in name
     ]
     return report(f"{executions} executions, and a sweep of 50", samples, figures)
+
+
+def _reports(place: Place, runs: int) -> int:
+    from recorded_runs import Run
+
+    chance = random.Random(0)
+    parent = place.record(
+        [
+            Run(
+                {"model_config": "quick"},
+                {"learning_rate": 10 ** -chance.uniform(1, 5), "layers": chance.randint(1, 5)},
+                lines=[
+                    {"step": step, "loss": 1 / (step + 1) + chance.random() / 10, "accuracy": chance.random()}
+                    for step in range(1000)
+                ],
+            )
+            for _ in range(200)
+        ],
+        parent=True,
+    )
+    page = place.folder / "report.html"
+    arguments = ("report", parent, "--to", str(page))
+    samples = alternate({"report": place.executions(*arguments), "report, cold cache": place.cold(*arguments)}, runs)
+    figures = [Figure("report", samples["report"].median, 5, "s"), Figure("page", page.stat().st_size / 1e6, 5, "MB")]
+    return report("a sweep of 200, two metrics over 1,000 steps", samples, figures)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,11 @@ class ExecutionCallback(Callback):
 
     Args:
         on_failure: "continue": a job that fails costs the others nothing; "stop": none starts after it.
+        report: store a page of the whole sweep as an output of the parent when it has ended.
     """
 
-    def __init__(self, on_failure: str = "continue") -> None:
-        self.on_failure = on_failure
+    def __init__(self, on_failure: str = "continue", report: bool = True) -> None:
+        self.on_failure, self.report = on_failure, report
         self.facts: SweepFacts | None = None
         self.running: RunningSweep | None = None
         self.chosen_launcher: DictConfig | None = None
@@ -52,7 +53,7 @@ class ExecutionCallback(Callback):
         self.running = open_sweep(config, self.on_failure)
         if self.running is None:
             return
-        self.facts = self.running.facts
+        self.facts, self.running.wants_report = self.running.facts, self.report
         self.chosen_launcher = OmegaConf.masked_copy(config.hydra, "launcher").launcher
         with read_write(config), open_dict(config.hydra):
             config.hydra.launcher = {"_target_": LAUNCHER}

@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from deriva_ml_core.analysis.report_storage import keep_report
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.connection import DerivaML
@@ -192,6 +193,7 @@ class RunningSweep:
         self.unstarted: dict[int, Unstarted] = {}
         self.failures: dict[int, BaseException] = {}
         self.children: list[Child] = []
+        self.wants_report = True
         self._ml, self._execution = ml, execution
         self._lock, self._finished = threading.Lock(), False
         self._reporter: Reporter = reporting.current()
@@ -241,7 +243,9 @@ class RunningSweep:
                 stop_children(self._ml.working_dir, self.facts.parent)
             entry = self._execution.journal_entry
             self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, self._unstarted())
-            return end_parent(self._execution, self.children, self.interrupts.by)
+            status = end_parent(self._execution, self.children, self.interrupts.by)
+            self._keep_report()
+            return status
         finally:
             self.interrupts.release()
             self._report()
@@ -249,6 +253,11 @@ class RunningSweep:
             if any(child.open for child in self.children):
                 self._execution.leave()
             self._ml.close()
+
+    def _keep_report(self) -> None:
+        """The parent has its end by now; who stopped the sweep does not wait for a page."""
+        if self.wants_report and self.interrupts.by is None and self._execution.status.is_final:
+            keep_report(self._ml.session, self._ml.cache_dir, self._execution.execution_rid)
 
     def _end_the_dead(self) -> None:
         """A job that is killed has its true status soon, not only when the sweep ends."""

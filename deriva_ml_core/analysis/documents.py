@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from deriva_ml_core.assets.cache import ObjectCache
 from deriva_ml_core.assets.transfer import in_parallel
-from deriva_ml_core.catalog import filters, rows
+from deriva_ml_core.catalog import filters, objects, rows
 from deriva_ml_core.errors import DerivaMLTableNotFound
 
 if TYPE_CHECKING:
@@ -84,8 +84,11 @@ def fetch_recorded(session: CatalogSession, cache_dir: Path, files: Iterable[Rec
         else:
             contents[one.md5] = kept.read_bytes()
 
+    near = objects.near_files(session, [one.url for one in missing.values()])
+
     def fetch(one: Recorded) -> bytes:
-        return cache.fetch_alone(session, one.url, one.md5, one.size_bytes).read_bytes()
+        place = near.get(one.url)
+        return cache.fetch_alone(session, one.url, one.md5, one.size_bytes, near=place).read_bytes()
 
     for outcome in in_parallel(missing.values(), fetch, workers=_WORKERS):
         if outcome.answer is None:

@@ -64,7 +64,13 @@ def test_the_callback_leaves_what_belongs_to_the_launching_process_behind():
     callback = ExecutionCallback("stop")
     callback.running = callback.chosen_launcher = object()
 
-    assert callback.__getstate__() == {"on_failure": "stop", "facts": None, "running": None, "chosen_launcher": None}
+    assert callback.__getstate__() == {
+        "on_failure": "stop",
+        "report": True,
+        "facts": None,
+        "running": None,
+        "chosen_launcher": None,
+    }
 
 
 def test_the_basic_sweepers_jobs_are_known_beforehand():

@@ -8,11 +8,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from deriva_ml_core.cli.executions import comparing, downloading, listing, recovering, showing, tracing, uploading
+from deriva_ml_core.cli.executions import (
+    comparing,
+    downloading,
+    listing,
+    recovering,
+    reporting,
+    showing,
+    tracing,
+    uploading,
+)
 from deriva_ml_core.cli.executions.commands import PROGRAM
 from deriva_ml_core.cli.main import ArgumentParser, configure_logging, run_command
 
-SUBCOMMANDS = (listing, showing, comparing, tracing, downloading, recovering, uploading)
+SUBCOMMANDS = (listing, showing, comparing, tracing, reporting, downloading, recovering, uploading)
 """In the order of `--help`."""
 
 
