@@ -1,5 +1,6 @@
 # Written by `python -m deriva_ml._names` from the table there; a test compares them.
 
+from deriva_ml_core.assets.file_specs import FileSpec as FileSpec
 from deriva_ml_core.assets.paths import AssetFilePath as AssetFilePath
 from deriva_ml_core.assets.progress import UploadProgress as UploadProgress
 from deriva_ml_core.assets.progress import UploadReport as UploadReport
@@ -45,6 +46,7 @@ from deriva_ml_core.errors import InvalidTransitionError as InvalidTransitionErr
 from deriva_ml_core.errors import PluginError as PluginError
 from deriva_ml_core.errors import PluginHookError as PluginHookError
 from deriva_ml_core.errors import WorkingFolderError as WorkingFolderError
+from deriva_ml_core.executions.asset import Asset as Asset
 from deriva_ml_core.executions.configuration import ExecutionConfiguration as ExecutionConfiguration
 from deriva_ml_core.executions.execution import Execution as Execution
 from deriva_ml_core.executions.record import ExecutionRecord as ExecutionRecord
@@ -60,4 +62,4 @@ from deriva_ml_core.workflows.workflow import Workflow as Workflow
 
 __version__: str
 
-__all__: list[str] = ['AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BagInfo', 'BuiltinTypes', 'CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ColumnDefinition', 'ConfigModuleError', 'Dataset', 'DatasetBag', 'DatasetSpec', 'DatasetSpecConfig', 'DatasetVersion', 'DerivaML', 'DerivaMLAuthenticationError', 'DerivaMLConfig', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'DerivaSystemColumns', 'ExecAssetType', 'ExecMetadataType', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'Feature', 'FeatureRecord', 'InvalidTransitionError', 'LocalFile', 'LocalFileConfig', 'MLAsset', 'MLVocab', 'PluginError', 'PluginHookError', 'RID', 'Status', 'UploadProgress', 'UploadReport', 'VersionPart', 'Workflow', 'WorkingFolderError']
+__all__: list[str] = ['Asset', 'AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BagInfo', 'BuiltinTypes', 'CatalogError', 'CatalogUnreachable', 'ChecksumMismatch', 'ColumnDefinition', 'ConfigModuleError', 'Dataset', 'DatasetBag', 'DatasetSpec', 'DatasetSpecConfig', 'DatasetVersion', 'DerivaML', 'DerivaMLAuthenticationError', 'DerivaMLConfig', 'DerivaMLConfigurationError', 'DerivaMLDatasetNotFound', 'DerivaMLDirtyWorkflowError', 'DerivaMLException', 'DerivaMLExecutionError', 'DerivaMLExecutionNotFound', 'DerivaMLInvalidTerm', 'DerivaMLNotFoundError', 'DerivaMLReadOnlyError', 'DerivaMLSchemaError', 'DerivaMLStateInconsistency', 'DerivaMLTableNotFound', 'DerivaMLTableTypeError', 'DerivaMLUploadError', 'DerivaMLValidationError', 'DerivaMLWorkflowError', 'DerivaSystemColumns', 'ExecAssetType', 'ExecMetadataType', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'Feature', 'FeatureRecord', 'FileSpec', 'InvalidTransitionError', 'LocalFile', 'LocalFileConfig', 'MLAsset', 'MLVocab', 'PluginError', 'PluginHookError', 'RID', 'Status', 'UploadProgress', 'UploadReport', 'VersionPart', 'Workflow', 'WorkingFolderError']

@@ -28,6 +28,7 @@ _COLUMNS = {"ColumnDefinition": "schema.elements:ColumnDef"}
 _ASSETS = {
     **dict.fromkeys(("AssetRIDConfig", "AssetSpec", "AssetSpecConfig", "LocalFile", "LocalFileConfig"), "assets.specs"),
     "AssetFilePath": "assets.paths",
+    "FileSpec": "assets.file_specs",
 }
 _UPLOADS = dict.fromkeys(("UploadProgress", "UploadReport"), "assets.progress")
 _DATASETS = {
@@ -39,6 +40,7 @@ _DATASETS = {
 _FEATURES = {"Feature": "datasets.features", "FeatureRecord": "datasets.feature_records"}
 _BAGS = {"BagInfo": "datasets.estimates", "Dataset": "datasets.dataset", "DatasetBag": "datasets.bag"}
 _EXECUTIONS = {
+    "Asset": "executions.asset",
     "Execution": "executions.execution",
     "ExecutionConfiguration": "executions.configuration",
     "ExecutionRecord": "executions.record",
@@ -161,7 +163,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "feature": _FEATURES,
     "plugins": {**_PLUGINS, **dict.fromkeys(("PluginError", "PluginHookError"), "errors")},
-    "asset": _ASSETS,
+    "asset": {**_ASSETS, "Asset": "executions.asset"},
     "asset.aux_classes": _ASSETS,
     "core": {**_CONNECTION, **_NAMES, **_COLUMNS, **_RID, **_STATUS, **_ERRORS},
     "core.config": {"DerivaMLConfig": "config.connection_config"},

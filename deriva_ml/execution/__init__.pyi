@@ -1,5 +1,6 @@
 # Written by `python -m deriva_ml._names` from the table there; a test compares them.
 
+from deriva_ml_core.assets.file_specs import FileSpec as FileSpec
 from deriva_ml_core.assets.paths import AssetFilePath as AssetFilePath
 from deriva_ml_core.assets.progress import UploadProgress as UploadProgress
 from deriva_ml_core.assets.progress import UploadReport as UploadReport
@@ -22,6 +23,7 @@ from deriva_ml_core.config.notebooks import DerivaBaseConfig as DerivaBaseConfig
 from deriva_ml_core.config.notebooks import base_defaults as base_defaults
 from deriva_ml_core.config.notebooks import get_notebook_configuration as get_notebook_configuration
 from deriva_ml_core.config.notebooks import notebook_config as notebook_config
+from deriva_ml_core.executions.asset import Asset as Asset
 from deriva_ml_core.executions.configuration import ExecutionConfiguration as ExecutionConfiguration
 from deriva_ml_core.executions.execution import Execution as Execution
 from deriva_ml_core.executions.record import ExecutionRecord as ExecutionRecord
@@ -30,4 +32,4 @@ from deriva_ml_core.runner import DerivaMLModel as DerivaMLModel
 from deriva_ml_core.runner import run_model as run_model
 from deriva_ml_core.workflows.workflow import Workflow as Workflow
 
-__all__: list[str] = ['AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BaseConfig', 'DerivaBaseConfig', 'DerivaMLModel', 'DescribedList', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'LocalFile', 'LocalFileConfig', 'MultirunSpec', 'Status', 'UploadProgress', 'UploadReport', 'Workflow', 'base_defaults', 'create_model_config', 'get_all_multirun_configs', 'get_multirun_config', 'get_notebook_configuration', 'list_multirun_configs', 'load_configs', 'multirun_config', 'notebook_config', 'run_model', 'with_description']
+__all__: list[str] = ['Asset', 'AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BaseConfig', 'DerivaBaseConfig', 'DerivaMLModel', 'DescribedList', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'FileSpec', 'LocalFile', 'LocalFileConfig', 'MultirunSpec', 'Status', 'UploadProgress', 'UploadReport', 'Workflow', 'base_defaults', 'create_model_config', 'get_all_multirun_configs', 'get_multirun_config', 'get_notebook_configuration', 'list_multirun_configs', 'load_configs', 'multirun_config', 'notebook_config', 'run_model', 'with_description']

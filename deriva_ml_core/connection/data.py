@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.connection.base import HasSession
 
 if TYPE_CHECKING:
-    from deriva_ml_core.assets.asset import Asset
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.dataset import Dataset
     from deriva_ml_core.datasets.estimates import BagInfo
+    from deriva_ml_core.executions.adding_files import FileLike
+    from deriva_ml_core.executions.asset import Asset
     from deriva_ml_core.executions.record import ExecutionRecord
 
 
@@ -117,7 +118,7 @@ class DataMethods(HasSession):
         Raises:
             DerivaMLNotFoundError: there is none.
         """
-        from deriva_ml_core.assets.asset import lookup_asset
+        from deriva_ml_core.executions.asset import lookup_asset
 
         return lookup_asset(self.session, asset_rid)
 
@@ -128,7 +129,7 @@ class DataMethods(HasSession):
         Raises:
             DerivaMLTableTypeError: it is no asset table.
         """
-        from deriva_ml_core.assets.asset import list_assets
+        from deriva_ml_core.executions.asset import list_assets
 
         return list_assets(self.session, str(asset_table))
 
@@ -139,7 +140,7 @@ class DataMethods(HasSession):
         Args:
             asset_type: only those of this term of Asset_Type.
         """
-        from deriva_ml_core.assets.asset import find_assets
+        from deriva_ml_core.executions.asset import find_assets
 
         return find_assets(self.session, None if asset_table is None else str(asset_table), asset_type)
 
@@ -152,6 +153,44 @@ class DataMethods(HasSession):
             ExecutionRecord.from_row(self.session, row)
             for row in executions_of_asset(self.session, asset_rid, asset_role)
         ]
+
+    def add_files(
+        self,
+        files: Iterable[FileLike] | FileLike,
+        execution_rid: str,
+        dataset_types: str | Iterable[str] | None = None,
+        description: str = "",
+    ) -> Dataset:
+        """
+        Record files that stay where they are, as outputs of an execution and as a dataset.
+
+        Args:
+            files: FileSpecs, or paths of files and folders of this machine.
+
+        Raises:
+            DerivaMLValidationError: a path is not there, or there is no file; nothing was recorded.
+        """
+        from deriva_ml_core.executions.adding_files import add_files
+
+        return add_files(
+            self.session,
+            files,
+            execution_rid=execution_rid,
+            dataset_types=dataset_types,
+            description=description,
+            cache_dir=self.cache_dir,
+        )
+
+    def list_files(self, file_types: Iterable[str] | str | None = None) -> list[dict[str, Any]]:
+        """
+        The rows of File, each with its `File_Types`; only those that have one of these types, where given.
+
+        Raises:
+            DerivaMLInvalidTerm: a type is no term of Asset_Type.
+        """
+        from deriva_ml_core.executions.asset import list_files
+
+        return list_files(self.session, [file_types] if isinstance(file_types, str) else file_types)
 
     def download_dir(self, cached: bool = False) -> Path:
         """Where downloads go: the cache, or the working folder's own."""

@@ -12,9 +12,9 @@ from deriva_ml_core.executions.bags import DatasetBags
 from deriva_ml_core.executions.execution_life import ExecutionLife
 
 if TYPE_CHECKING:
-    from deriva_ml_core.assets.asset import Asset
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.executions.asset import Asset
 
 
 class ExecutionInputs(ExecutionLife):

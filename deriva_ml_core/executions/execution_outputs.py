@@ -19,6 +19,7 @@ from deriva_ml_core.executions.states import Status
 if TYPE_CHECKING:
     from deriva_ml_core.datasets.dataset import Dataset
     from deriva_ml_core.datasets.feature_records import FeatureRecord
+    from deriva_ml_core.executions.adding_files import FileLike
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -176,6 +177,35 @@ class ExecutionOutputs(ExecutionLife):
             description=description,
             execution_rid=self.execution_rid,
             version=version,
+            cache_dir=self._ml.cache_dir,
+        )
+
+    def add_files(  # the signature of existing projects
+        self,
+        files: Iterable[FileLike] | FileLike,
+        dataset_types: str | Iterable[str] | None = None,
+        description: str = "",
+        chunk_size: int = 500,
+        root_name: str | None = None,
+    ) -> Dataset:
+        """
+        Record files that stay where they are, as outputs and as a dataset; see `adding_files.add_files`.
+
+        Raises:
+            DerivaMLValidationError: a path is not there, or there is no file; nothing was recorded.
+            DerivaMLExecutionError: a dry run records nothing.
+        """
+        from deriva_ml_core.executions.adding_files import add_files
+
+        self._require_record("record files")
+        return add_files(
+            self._session,
+            files,
+            execution_rid=self.execution_rid,
+            dataset_types=dataset_types,
+            description=description,
+            chunk_size=chunk_size,
+            root_name=root_name,
             cache_dir=self._ml.cache_dir,
         )
 

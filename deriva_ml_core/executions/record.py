@@ -15,9 +15,9 @@ from deriva_ml_core.executions.durations import parse_duration
 from deriva_ml_core.executions.states import Status, as_status, check_transition
 
 if TYPE_CHECKING:
-    from deriva_ml_core.assets.asset import Asset
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.executions.asset import Asset
     from deriva_ml_core.workflows.workflow import Workflow
 
 
@@ -128,7 +128,7 @@ class ExecutionRecord:
 
     def list_assets(self, asset_role: str | None = None) -> list[Asset]:
         """The assets that it used ("Input") or made ("Output"); all without a role."""
-        from deriva_ml_core.assets.asset import Asset
+        from deriva_ml_core.executions.asset import Asset
 
         found = linked_assets(self._catalog, self.execution_rid, asset_role)
         return [Asset(self._catalog, linked.asset) for linked in found]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from deriva_ml_core.assets.asset import find_assets, list_assets, lookup_asset
 from deriva_ml_core.assets.cache import ObjectCache
 from deriva_ml_core.assets.download import fetch_assets
 from deriva_ml_core.assets.resolving import resolve_assets
@@ -15,6 +14,7 @@ from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, DerivaMLNotFoundError, DerivaMLValidationError
+from deriva_ml_core.executions.asset import find_assets, list_assets, lookup_asset
 
 
 @pytest.fixture

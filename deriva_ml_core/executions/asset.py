@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,15 @@ from deriva_ml_core.assets.resolving import CatalogAsset, asset_types_of, resolv
 from deriva_ml_core.assets.tables import ASSET_TYPE, AssetTables
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError
+from deriva_ml_core.executions.assets_of import executions_of_asset
+from deriva_ml_core.schema.terms import UNKNOWN_FILE_URL
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.feature_records import FeatureRecord
+    from deriva_ml_core.datasets.features import Feature
+    from deriva_ml_core.executions.record import ExecutionRecord
 
 
 class Asset:
@@ -77,21 +82,64 @@ class Asset:
         rows.delete_where(self.session, link.table, filters)
 
     def download(
-        self, dest_dir: str | Path, execution_rid: str | None = None, cache_dir: Path | None = None
+        self,
+        dest_dir: str | Path,
+        update_catalog: bool = False,
+        *,
+        execution_rid: str | None = None,
+        cache_dir: Path | None = None,
     ) -> AssetFilePath:
         """
         Its file, in `dest_dir` under its own name, verified.
 
         Args:
-            execution_rid: link it to this execution as Input.
+            update_catalog: link it as Input to an execution, which must be named; `execution.download_asset` does both.
+            execution_rid: the execution to link it to.
             cache_dir: keep its bytes in this cache, or take them from there.
+
+        Raises:
+            DerivaMLValidationError: it shall be linked, and no execution is named; nothing was downloaded.
         """
+        if update_catalog and execution_rid is None:
+            raise DerivaMLValidationError(
+                f"asset {self.asset_rid} can't be linked: say to which execution (execution_rid=…), "
+                f"or call execution.download_asset({self.asset_rid!r})"
+            )
         cached = [self.asset_rid] if cache_dir else []
         cache = ObjectCache(cache_dir or Path(dest_dir) / ".cache")
         path = download(self.session, [self._found], Path(dest_dir), cache, cached=cached, nested=False)
         if execution_rid is not None:
             link_inputs(self.session, [self._found], execution_rid)
         return path[self.asset_table][0]
+
+    def list_executions(self, asset_role: str | None = None) -> list[ExecutionRecord]:
+        """The executions that used ("Input") or made ("Output") it; all without a role."""
+        from deriva_ml_core.executions.record import ExecutionRecord
+
+        found = executions_of_asset(self.session, self.asset_rid, asset_role)
+        return [ExecutionRecord.from_row(self.session, row) for row in found]
+
+    def find_features(self) -> list[Feature]:
+        """The features of its table."""
+        from deriva_ml_core.datasets.features import find_features
+
+        return find_features(self.session, self._table)
+
+    def list_feature_values(self, feature_name: str) -> list[FeatureRecord]:
+        """
+        What a feature says of it.
+
+        Raises:
+            DerivaMLNotFoundError: its table has no such feature.
+        """
+        from deriva_ml_core.datasets.feature_values import list_feature_values
+
+        values = list_feature_values(self.session, self._table, feature_name)
+        return [value for value in values if getattr(value, self.asset_table) == self.asset_rid]
+
+    def get_chaise_url(self) -> str:
+        """Where to look at it."""
+        return self.session.record_url(self.asset_rid)
 
     @property
     def _table(self) -> Table:
@@ -152,3 +200,20 @@ def find_assets(
 def _assets_of(session: CatalogSession, table: Table, filters: Mapping[str, Any]) -> Iterator[Asset]:
     for row in rows.select(session, table, filters, sort=["RID"]):
         yield Asset(session, CatalogAsset(row["RID"], table.schema, table.name, row))
+
+
+def list_files(session: CatalogSession, file_types: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """
+    The rows of File, sorted by RID, each with its `File_Types`; only those that have one of these, where given.
+
+    Raises:
+        DerivaMLInvalidTerm: a type is no term of Asset_Type.
+    """
+    table = session.model.ml_table("File")
+    vocabulary = session.model.ml_table(ASSET_TYPE)
+    wanted = {term.name for term in session.vocabularies.lookup_all(vocabulary, file_types or ())}
+    # A row that stands for "unknown" comes with the schema; it is no file.
+    found = [row for row in rows.select(session, table, sort=["RID"]) if row["URL"] != UNKNOWN_FILE_URL]
+    types = asset_types_of(session, table, [row["RID"] for row in found])
+    typed = ({**row, "File_Types": list(types.get(row["RID"], ()))} for row in found)
+    return [row for row in typed if not wanted or wanted & set(row["File_Types"])]
