@@ -96,6 +96,7 @@ _CONFIGURING = {
     ),
 }
 _RUNNING = {"DerivaMLModel": "runner", "run_model": "runner"}
+_NOTEBOOK = {"run_notebook": "deriva_ml_notebook.session"}
 _WORKFLOW = {"Workflow": "workflows.workflow"}
 _PLUGINS = {
     **dict.fromkeys(("hookimpl", "hookspec"), "hookspecs"),
@@ -131,7 +132,7 @@ _PLUGINS = {
 _RID = {"RID": "assets.specs"}
 _STATUS = {"Status": "executions.states"}
 
-# import path below `deriva_ml` -> name -> "module below deriva_ml_core[:its name there]"
+# import path below `deriva_ml` -> name -> "module below deriva_ml_core, or a full one[:its name there]"
 _TABLE: Mapping[str, Mapping[str, str]] = {
     "": {
         **_CONNECTION,
@@ -148,7 +149,16 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         **_STATUS,
         **_ERRORS,
     },
-    "execution": {**_EXECUTIONS, **_WORKFLOW, **_ASSETS, **_UPLOADS, **_STATUS, **_CONFIGURING, **_RUNNING},
+    "execution": {
+        **_EXECUTIONS,
+        **_WORKFLOW,
+        **_ASSETS,
+        **_UPLOADS,
+        **_STATUS,
+        **_CONFIGURING,
+        **_RUNNING,
+        **_NOTEBOOK,
+    },
     "execution.runner": {**_RUNNING, "create_model_config": "config.groups"},
     "dataset": {**_DATASETS, **_BAGS},
     "dataset.aux_classes": _DATASETS,
@@ -180,7 +190,8 @@ def public_names(module: str) -> dict[str, str]:
     entries = {}
     for name, home in _TABLE[path].items():
         place, _, attribute = home.partition(":")
-        entries[name] = f"{_CORE}{place}:{attribute or name}"
+        module_name = place if place.startswith("deriva_ml_") else f"{_CORE}{place}"
+        entries[name] = f"{module_name}:{attribute or name}"
     return dict(sorted(entries.items()))
 
 

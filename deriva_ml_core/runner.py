@@ -72,7 +72,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
         BaseException: whatever the model raises; the execution is recorded as Failed, or Aborted for Ctrl-C and
             SIGTERM.
     """
-    with _in_its_place(current_place()) as place:
+    with in_its_place(current_place()) as place:
         model = script_config if script_config is not None else model_config
         require_model(model, "script_config" if script_config is not None else "model_config")
         with termination_raises(), _connected(deriva_ml, ml_class) as ml:
@@ -94,7 +94,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
 
 
 @contextmanager
-def _in_its_place(place: Place | None) -> Iterator[Place | None]:
+def in_its_place(place: Place | None) -> Iterator[Place | None]:
     """A job of a sweep: it starts when the sweep still goes on, and whatever ends it leaves the other jobs alone."""
     if place is None:
         yield None
@@ -221,7 +221,7 @@ class _Run:
             _keep_traceback(execution)
             raise
         finally:
-            self._reporter.ended(_summary(self._ml, execution, report))
+            self._reporter.ended(run_summary(self._ml, execution, report))
 
     def dry(self, *, call: bool) -> None:
         """Check all, bring the inputs, and say what would be recorded."""
@@ -268,7 +268,8 @@ def _keep_traceback(execution: Execution) -> None:
         (execution.working_dir / TRACEBACK_FILE).write_text(traceback.format_exc())
 
 
-def _summary(ml: DerivaML, execution: Execution, report: UploadReport | None) -> RunSummary:
+def run_summary(ml: DerivaML, execution: Execution, report: UploadReport | None) -> RunSummary:
+    """The last words on an execution that has ended."""
     entry = execution.journal_entry
     done = execution.status is Status.uploaded
     return RunSummary(

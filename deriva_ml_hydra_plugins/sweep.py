@@ -27,7 +27,7 @@ from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.resuming import Resumption, current_resumption, reopen
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
-from deriva_ml_core.executions.sweeps import Shared, SweepFacts, SweepJob, keep_jobs
+from deriva_ml_core.executions.sweeps import Shared, SweepFacts, SweepJob, current_subject, keep_jobs
 from deriva_ml_core.executions.validation import validate
 from deriva_ml_core.runner import require_model, where_to_look
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
@@ -53,7 +53,7 @@ def open_sweep(config: DictConfig, on_failure: str) -> RunningSweep | None:
     Raises:
         DerivaMLException: the sweep can't run as it is; nothing has been written.
     """
-    if "deriva_ml" not in config or "workflow" not in config:
+    if "deriva_ml" not in config or ("workflow" not in config and current_subject() is None):
         return None
     if on_failure not in ON_FAILURE:
         raise DerivaMLConfigurationError(
@@ -78,9 +78,10 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop
         require_model(model, key)
     ml = (build(plan.first, "ml_class") or DerivaML).instantiate(connection)
     try:
-        workflow = build(plan.first, "workflow")
+        subject = current_subject()
+        workflow = subject.workflow(ml) if subject is not None else build(plan.first, "workflow")
         _check_inputs(ml, plan, workflow)
-        code = find_code_reference(model) if model is not None else CodeReference()
+        code = subject.code if subject is not None else _code_of(model)
         facts = code_facts(code)
         if resumption is not None:
             resumption.require_code(facts)
@@ -101,6 +102,10 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop
     except BaseException:  # Ctrl-C too: no connection stays open without anybody who closes it
         ml.close()
         raise
+
+
+def _code_of(model: Any) -> CodeReference:
+    return find_code_reference(model) if model is not None else CodeReference()
 
 
 def _one_connection(plan: Plan) -> Any:

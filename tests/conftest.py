@@ -30,7 +30,14 @@ from deriva_ml_core.schema.tables import create_asset_table, create_domain_schem
 settings.register_profile("deriva_ml", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("deriva_ml")
 
-pytest_plugins = ["browser_fixture", "disk_fixture", "project_fixture", "ml_fixture", "demo_fixture"]
+pytest_plugins = [
+    "browser_fixture",
+    "disk_fixture",
+    "project_fixture",
+    "ml_fixture",
+    "notebook_fixture",
+    "demo_fixture",
+]
 
 SCHEMA_FACTS = Path(__file__).parent / "fixtures" / "deriva-ml-schema.json"
 

@@ -31,5 +31,6 @@ from deriva_ml_core.executions.states import Status as Status
 from deriva_ml_core.runner import DerivaMLModel as DerivaMLModel
 from deriva_ml_core.runner import run_model as run_model
 from deriva_ml_core.workflows.workflow import Workflow as Workflow
+from deriva_ml_notebook.session import run_notebook as run_notebook
 
-__all__: list[str] = ['Asset', 'AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BaseConfig', 'DerivaBaseConfig', 'DerivaMLModel', 'DescribedList', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'FileSpec', 'LocalFile', 'LocalFileConfig', 'MultirunSpec', 'Status', 'UploadProgress', 'UploadReport', 'Workflow', 'base_defaults', 'create_model_config', 'get_all_multirun_configs', 'get_multirun_config', 'get_notebook_configuration', 'list_multirun_configs', 'load_configs', 'multirun_config', 'notebook_config', 'run_model', 'with_description']
+__all__: list[str] = ['Asset', 'AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BaseConfig', 'DerivaBaseConfig', 'DerivaMLModel', 'DescribedList', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'FileSpec', 'LocalFile', 'LocalFileConfig', 'MultirunSpec', 'Status', 'UploadProgress', 'UploadReport', 'Workflow', 'base_defaults', 'create_model_config', 'get_all_multirun_configs', 'get_multirun_config', 'get_notebook_configuration', 'list_multirun_configs', 'load_configs', 'multirun_config', 'notebook_config', 'run_model', 'run_notebook', 'with_description']

@@ -71,7 +71,7 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     """
     load_project(Path(options.config_dir))
     install_hydra_defaults()
-    given = [*_connection_overrides(options), *tokens]
+    given = [*connection_overrides(options), *tokens]
     checked = (
         CheckedOverrides(given, None, None)
         if options.shell_completion
@@ -84,7 +84,8 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     return Project(application, checked)
 
 
-def _connection_overrides(options: argparse.Namespace) -> list[str]:
+def connection_overrides(options: argparse.Namespace) -> list[str]:
+    """`--host` and `--catalog` as overrides."""
     named = {"deriva_ml.hostname": options.host, "deriva_ml.catalog_id": options.catalog}
     return [f"{key}={quote(value)}" for key, value in named.items() if value]
 

@@ -121,7 +121,7 @@ class Application:
             composed.hydra.mode = RunMode.RUN
         callbacks = Callbacks(composed)
         callbacks.on_run_start(config=composed, config_name=self.config_name)
-        folder = self._output_folder(composed)
+        folder = self.output_folder(composed)
         with hydra_errors(self.config_name), _taken_back_if_unusable(folder):
             result = run_job(
                 hydra_context=HydraContext(config_loader=self.hydra.config_loader, callbacks=callbacks),
@@ -140,7 +140,8 @@ class Application:
             raise value
         return value
 
-    def _output_folder(self, composed: DictConfig) -> OutputFolder:
+    def output_folder(self, composed: DictConfig) -> OutputFolder:
+        """The folder of a run, claimed for it where it is our default one; `hydra.run.dir` names it from now on."""
         with hydra_errors(self.config_name):
             HydraConfig.instance().set_config(composed)  # `${hydra:…}` in the folder's name
             ours = is_default_folder(composed.hydra.run)
@@ -149,6 +150,22 @@ class Application:
                 with read_write(composed.hydra):
                     composed.hydra.run.dir = str(folder.path)
             return folder
+
+    def keep(self, composed: DictConfig) -> OutputFolder:
+        """Write what Hydra writes of a run, for one that starts elsewhere: in a notebook's kernel.
+
+        Raises:
+            WorkingFolderError: the folder can't be written.
+        """
+        folder = self.output_folder(composed)
+        with hydra_errors(self.config_name), _taken_back_if_unusable(folder):
+            files = folder.path / str(composed.hydra.output_subdir or "")
+            files.mkdir(parents=True, exist_ok=True)
+            own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+            OmegaConf.save(own, files / "config.yaml")
+            OmegaConf.save(OmegaConf.masked_copy(composed, "hydra"), files / "hydra.yaml")
+            OmegaConf.save(composed.hydra.overrides.task, files / "overrides.yaml")
+        return folder
 
     def sweep(self, task: Task, overrides: Sequence[str]) -> Any:
         """Run the task for each job of a sweep, with the configured sweeper and launcher.

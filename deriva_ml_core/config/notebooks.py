@@ -6,13 +6,18 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hydra_zen import builds, instantiate, store
 
 from deriva_ml_core.config.discovery import publish
 from deriva_ml_core.config.groups import GROUP_DEFAULTS, group_defaults
 from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from deriva_ml_core.config.hydra_folders import OutputFolder
 
 OVERRIDES_VARIABLE = "DERIVA_ML_HYDRA_OVERRIDES"
 NOTEBOOK_GROUPS = ("deriva_ml", "datasets", "assets")
@@ -107,20 +112,64 @@ def get_notebook_configuration(
     Raises:
         DerivaMLConfigurationError: no such configuration, a wrong override, or a value that can't be built.
     """
+    given = [*overrides_from_environment(), *(overrides or ())]
+    return compose_notebook(config_class, config_name, given, job_name=job_name, version_base=version_base).config
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedNotebook(Generic[ConfigT]):
+    """A notebook's configuration.
+
+    Attributes:
+        config: its values, built.
+        document: as Hydra composed it, its `hydra` node included.
+        overrides: what it was composed with.
+        folder: Hydra's output folder, where one was claimed for it.
+    """
+
+    config: ConfigT
+    document: DictConfig
+    overrides: tuple[str, ...]
+    folder: OutputFolder | None = None
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The chosen option of each group, those left open not among them."""
+        return {str(k): str(v) for k, v in self.document.hydra.runtime.choices.items() if v is not None}
+
+
+def compose_notebook(
+    config_class: type[ConfigT],
+    config_name: str,
+    overrides: Sequence[str],
+    *,
+    job_name: str = "notebook",
+    version_base: str = "1.3",
+    keep: bool = False,
+) -> ComposedNotebook[ConfigT]:
+    """Compose and build a stored configuration.
+
+    Args:
+        keep: claim an output folder of Hydra's, and write there what Hydra writes of a run.
+
+    Raises:
+        DerivaMLConfigurationError: as get_notebook_configuration.
+        WorkingFolderError: the folder can't be made.
+    """
     from deriva_ml_core.config.application import Application
 
     publish()
     application = Application(config_name, job_name=job_name, version_base=version_base)
     with application:
-        composed = application.compose([*overrides_from_environment(), *(overrides or ())])
-        config = application.build(composed, instantiate)
-    if not isinstance(config, config_class):
-        wanted = config_class.__name__
-        raise DerivaMLConfigurationError(
-            f"configuration {config_name!r} builds a {type(config).__name__}, not a {wanted}"
-        )
-    config.config_choices = application.choices
-    return config
+        document = application.compose(overrides)
+        config = application.build(document, instantiate)
+        if not isinstance(config, config_class):
+            raise DerivaMLConfigurationError(
+                f"configuration {config_name!r} builds a {type(config).__name__}, not a {config_class.__name__}"
+            )
+        config.config_choices = application.choices
+        folder = application.keep(document) if keep else None
+    return ComposedNotebook(config, document, tuple(overrides), folder)
 
 
 def overrides_from_environment() -> list[str]:

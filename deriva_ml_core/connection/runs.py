@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.config.connection_config import FailureUploads
     from deriva_ml_core.executions.execution import Execution
     from deriva_ml_core.executions.hydra_facts import HydraFacts
+    from deriva_ml_core.executions.owner import Owner
     from deriva_ml_core.executions.record import ExecutionRecord
     from deriva_ml_core.executions.reporting import Reporter
     from deriva_ml_core.executions.sweeps import Place
@@ -46,6 +47,7 @@ class RunMethods(HasSession):
         reporter: Reporter | None = None,
         place: Place | None = None,
         sweep: Mapping[str, Any] | None = None,
+        owner: Owner | None = None,
     ) -> Execution:
         """
         Make an execution: everything is checked, then it has a record, then its inputs arrive.
@@ -58,6 +60,7 @@ class RunMethods(HasSession):
             hydra: the job of Hydra's that it is.
             reporter: hears of every step; nobody does where None.
             place: the place in a sweep that it has; sweep: what the sweep does, where it is the parent of one.
+            owner: the process that answers for its end, where that is not this one.
 
         Raises:
             TypeError: both a configuration and keywords.
@@ -78,7 +81,14 @@ class RunMethods(HasSession):
             config_choices=config_choices,
         )
         request = Request(
-            asked, code=code, hydra=hydra, place=place, sweep=sweep, dry_run=dry_run, reporter=reporter or SILENT
+            asked,
+            code=code,
+            hydra=hydra,
+            place=place,
+            sweep=sweep,
+            owner=owner,
+            dry_run=dry_run,
+            reporter=reporter or SILENT,
         )
         execution = Execution(None, self, request=request)
         self._executions.add(execution)

@@ -19,7 +19,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
@@ -133,19 +133,21 @@ def _insert_row(session: CatalogSession, entry: JournalEntry) -> None:
     log.info("execution %s created in catalog %s of %s", entry.rid, session.catalog_id, session.hostname)
 
 
-def save_rid(session: CatalogSession, entry: JournalEntry) -> None:
+def save_rid(entry: JournalEntry) -> None:
     """Where another process waits to hear which execution this is (COMPAT section 2)."""
-    file = os.environ.get(RID_FILE_VARIABLE)
-    if not file:
-        return
+    if file := os.environ.get(RID_FILE_VARIABLE):
+        write_beside(Path(file), json.dumps(rid_document(entry)).encode())
+
+
+def rid_document(entry: JournalEntry) -> dict[str, Any]:
+    """What is said of an execution in the file that DERIVA_ML_SAVE_EXECUTION_RID names."""
     from deriva_ml_core.executions.hydra_facts import current_job
 
     job = current_job()
-    document = {
-        "hostname": session.hostname,
-        "catalog_id": session.catalog_id,
+    return {
+        "hostname": entry.hostname,
+        "catalog_id": entry.catalog_id,
         "workflow_rid": entry.workflow_rid,
         "execution_rid": entry.rid,
         "hydra_runtime_output_dir": str(job.output_dir) if job and job.output_dir else None,
     }
-    write_beside(Path(file), json.dumps(document).encode())

@@ -13,6 +13,7 @@ from deriva_ml_core.executions.signals import Terminated
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
+    from deriva_ml_core.executions.journal import JournalEntry
     from deriva_ml_core.executions.recorder import StatusRecorder
 
 _MAX_DETAIL = 4000  # a text cell that a person reads; some exceptions carry whole tables
@@ -36,7 +37,12 @@ def record_failure(recorder: StatusRecorder, error: BaseException, **facts: Any)
     if isinstance(error, DerivaMLException) and rid != DRY_RUN_RID:
         error.execution_rid = rid  # the command's exit code: no longer "nothing was written"
     if recorder.status in (Status.created, Status.running, Status.stopped, Status.pending_upload):
-        entry = recorder.journal.entry
-        if entry.start_time is not None and entry.stop_time is None:
-            facts |= {"stop_time": now(), "mark": ["times"]}
+        facts |= stopped_now(recorder.journal.entry)
         recorder.change(status_after(error), failure_text(error), **facts)
+
+
+def stopped_now(entry: JournalEntry) -> dict[str, Any]:
+    """What a journal is to keep of an execution that ends now: when, if it ran until now."""
+    if entry.start_time is None or entry.stop_time is not None:
+        return {}
+    return {"stop_time": now(), "mark": ["times"]}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.errors import DerivaMLExecutionError
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
-from deriva_ml_core.executions.ending import record_failure
+from deriva_ml_core.executions.ending import record_failure, stopped_now
 from deriva_ml_core.executions.journal import Heart, JournalEntry, now
 from deriva_ml_core.executions.opening import Connection, Opened, Request, discard, open_execution
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
@@ -218,7 +218,7 @@ class ExecutionLife:
         else:
             self._stop_heart()
             self._measure()
-            self._opened.recorder.change(status, detail)
+            self._opened.recorder.change(status, detail, **stopped_now(self.journal_entry))
 
     def abort(self, reason: str | None = None) -> None:
         """
@@ -245,9 +245,16 @@ class ExecutionLife:
         self._stop_heart()
         discard(self._opened)
 
-    def leave(self) -> None:
-        """Its record stays as it is when the connection is closed: jobs of it run on, and recovery ends it."""
+    def leave(self, *, ended: bool = False) -> None:
+        """
+        Its record stays as it is when the connection is closed: another process ends it.
+
+        Args:
+            ended: its work is over, so how long it took is known now; otherwise jobs of it run on.
+        """
         self._stop_heart()
+        if ended:
+            self._measure()
         self._process = 0
 
     def _fail(self, error: BaseException) -> None:

@@ -151,12 +151,12 @@ class Journal:
     @classmethod
     def start(cls, folder: Path, entry: JournalEntry) -> Journal:
         """
-        Write a new journal, owned by this process.
+        Write a new journal, owned by the process that the entry names; by this one where it names none.
 
         Raises:
             WorkingFolderError: the folder can't be written.
         """
-        journal = cls(folder, replace(entry, owner=this_process()))
+        journal = cls(folder, replace(entry, owner=entry.owner or this_process()))
         with journal._lock:
             journal._write(durable=True)
         return journal
@@ -170,7 +170,7 @@ class Journal:
         """
         entry = read_entry(folder)
         restarts = entry.restarts + (entry.owner is not None and entry.owner != this_process())
-        return cls.start(folder, replace(entry, damaged=False, restarts=restarts))
+        return cls.start(folder, replace(entry, owner=this_process(), damaged=False, restarts=restarts))
 
     @property
     def entry(self) -> JournalEntry:

@@ -39,6 +39,7 @@ from deriva_ml_core.executions.journal import (
     executions_folder,
 )
 from deriva_ml_core.executions.metadata import MetadataFile, project_around, write_metadata_files
+from deriva_ml_core.executions.owner import Owner
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.reporting import SILENT, Reporter
 from deriva_ml_core.executions.sweeps import Place, write_sweep
@@ -110,6 +111,7 @@ class Request:
         hydra: the job of Hydra's that it is.
         place: the place in a sweep that it has.
         sweep: what a sweep is to do, for the parent's metadata file.
+        owner: the process that answers for its end; None is this one. A notebook's is the command that runs it.
         dry_run: check all and bring the inputs, but write nothing to the catalog.
     """
 
@@ -118,6 +120,7 @@ class Request:
     hydra: HydraFacts | None = None
     place: Place | None = None
     sweep: Mapping[str, Any] | None = None
+    owner: Owner | None = None
     dry_run: bool = False
     reporter: Reporter = SILENT
 
@@ -183,10 +186,11 @@ def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, reques
     session, place = ml.session, request.place
     rid = (place.rid if place else None) or rows.lease_rids(session, 1)[0]
     folder = executions_folder(ml.working_dir) / rid
-    journal = begin(session, folder, first_entry(session, rid, configuration, place))
+    entry = replace(first_entry(session, rid, configuration, place), owner=request.owner)
+    journal = begin(session, folder, entry)
     link = "" if session.is_embedded else f" ({session.record_url(rid)})"
     request.reporter.say(f"Execution {rid}{link}")
-    save_rid(session, journal.entry)
+    save_rid(journal.entry)
     return Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
 
 

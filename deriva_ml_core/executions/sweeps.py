@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from deriva_ml_core.executions.redaction import Redactor
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.vocabulary import Term
+    from deriva_ml_core.workflows.provenance import CodeReference
     from deriva_ml_core.workflows.workflow import Workflow
 
 STOP_FILE = "stop"
@@ -167,6 +169,38 @@ class Place:
         stand_in = DerivaMLExecutionError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         stand_in.execution_rid = getattr(error, "execution_rid", None) or self.sweep.parent
         return stand_in
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """
+    What a sweep runs, where its configuration does not say so: a notebook.
+
+    Args:
+        workflow: the parent's, given the connection.
+        code: of the parent.
+    """
+
+    workflow: Callable[[Any], Workflow]
+    code: CodeReference
+
+
+_subject: ContextVar[Subject | None] = ContextVar("deriva_ml_sweep_subject", default=None)
+
+
+def current_subject() -> Subject | None:
+    """What the sweep that starts in this context runs; None where its configuration says so."""
+    return _subject.get()
+
+
+@contextmanager
+def sweeping(subject: Subject) -> Iterator[None]:
+    """Let sweeps that start inside run this."""
+    token = _subject.set(subject)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
 
 
 _place: ContextVar[Place | None] = ContextVar("deriva_ml_sweep_place", default=None)

@@ -1,0 +1,1 @@
+"""Notebooks as runs: configured, recorded, watched and kept. See docs/why/notebooks.md."""

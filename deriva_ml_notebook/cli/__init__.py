@@ -1,0 +1,1 @@
+"""The commands for notebooks: arguments, exit codes and printing."""

@@ -1,0 +1,117 @@
+"""
+What the command that runs a notebook and the notebook's kernel tell each other: files in the run's folder.
+
+    handover.json  command -> kernel   who answers for the execution's end, and its place in a sweep
+    opened.json    kernel -> command   the execution that run_notebook has opened, and how it connected
+    refused.json   kernel -> command   why run_notebook opened none: the user's input, nothing has been recorded
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.executions.journal import write_beside
+from deriva_ml_core.executions.owner import Owner, this_process
+from deriva_ml_core.executions.sweeps import Place, SweepFacts
+
+FOLDER_VARIABLE = "DERIVA_ML_NOTEBOOK_RUN"
+_HANDOVER, _OPENED, _REFUSED = "handover.json", "opened.json", "refused.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """
+    One run of a notebook, as both sides see it.
+
+    Args:
+        folder: where they write.
+        owner: the process of the command, which answers for the execution's end.
+        place: the run's place in a sweep.
+    """
+
+    folder: Path
+    owner: Owner
+    place: Place | None = None
+
+    @classmethod
+    def given(cls, folder: Path, place: Place | None) -> Handover:
+        """What the command gives to the kernel that it is about to start."""
+        handover = cls(folder, this_process(), place)
+        document = {"owner": asdict(handover.owner), "place": _place_document(place)}
+        write_beside(folder / _HANDOVER, json.dumps(document).encode())
+        return handover
+
+    @classmethod
+    def taken(cls) -> Handover | None:
+        """What the command has given to this kernel, once: processes that the kernel starts are not meant."""
+        folder = os.environ.pop(FOLDER_VARIABLE, "")
+        document = _read(Path(folder) / _HANDOVER) if folder else None
+        if document is None:
+            return None
+        return cls(Path(folder), Owner.from_json(document["owner"]), _place_of(document["place"]))
+
+    def opened(self, document: Mapping[str, Any]) -> None:
+        """Tell the command which execution this is."""
+        write_beside(self.folder / _OPENED, json.dumps(dict(document), default=str).encode())
+
+    def refused(self, err: DerivaMLException) -> None:
+        """Tell the command that the input is wrong, and that nothing has been recorded."""
+        document = {"message": str(err), "exit_code": err.exit_code}
+        write_beside(self.folder / _REFUSED, json.dumps(document).encode())
+
+    @property
+    def execution(self) -> dict[str, Any] | None:
+        """What the kernel told by `opened`; None where it opened none."""
+        return _read(self.folder / _OPENED)
+
+    @property
+    def refusal(self) -> str | None:
+        """What the kernel told by `refused`."""
+        document = _read(self.folder / _REFUSED)
+        return document["message"] if document else None
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        document = json.loads(file.read_bytes())
+        return document if isinstance(document, dict) else None
+    return None
+
+
+def _place_document(place: Place | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    sweep = place.sweep
+    return {
+        "sequence": place.sequence,
+        "rid": place.rid,
+        "parent": sweep.parent,
+        "hostname": sweep.hostname,
+        "catalog_id": sweep.catalog_id,
+        "folder": str(sweep.folder),
+        "launcher": asdict(sweep.launcher),
+        "stop_on_failure": sweep.stop_on_failure,
+    }
+
+
+def _place_of(document: Mapping[str, Any] | None) -> Place | None:
+    if document is None:
+        return None
+    sequence = int(document["sequence"])
+    sweep = SweepFacts(
+        document["parent"],
+        document["hostname"],
+        document["catalog_id"],
+        Path(document["folder"]),
+        Owner.from_json(document["launcher"]),
+        stop_on_failure=document["stop_on_failure"],
+        children={sequence: document["rid"]} if document["rid"] else {},
+    )
+    return Place(sweep, sequence)
