@@ -221,6 +221,19 @@ def test_rename_takes_chosen_versions(ask, space):
     assert ask("POST", f"{space}/new", json={**command, "versions": []}).status_code == 400
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_rename_takes_access_along_if_asked(ask, space, copied):
+    """Source: deriva-py, `HatracStore.rename_obj`: copy_acls is about the lists of the object too."""
+    ask("PUT", f"{space}/old?parents=true", data=b"one")
+    ask("PUT", f"{space}/old;acl/update/curators")
+    command = {"command": "rename_from", "source_name": f"{space[7:]}/old", "copy_acls": copied}
+
+    made = ask("POST", f"{space}/new", json=command)
+
+    assert made.status_code == 201
+    assert ask("GET", f"{space}/new;acl/update").json() == (["curators"] if copied else [])
+
+
 @pytest.mark.parametrize(
     "name",
     ["..%2F..%2Fetc%2Fpasswd", "%2E%2E", "a%00b", "%FF", "a%2", "x" * 5000, "a//b", "a b", "'; DROP TABLE user; --"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from deriva_ml_core.local_catalog.ermrest import times
 from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
@@ -38,18 +38,33 @@ def bin_of(column: BoundColumn, count: str, low: str, high: str) -> tuple[Fragme
     bounds = [parse_literal(column.column.type, text) for text in (low, high)]
     moments = form.name in _MOMENTS
     lowest, highest = (_number(bound, moments=moments) for bound in bounds)
-    if lowest == highest:
-        raise Conflict("The lower bound of bins cannot equal the upper bound.")
     value = f"pg_seconds({column.sql})" if moments else column.sql
     finish = partial(_finish, [bins, bounds[0], bounds[1], kind_of(column.column.type).name])
-    return Fragment(*_bucket(value, bins, lowest, highest), frozenset({column.instance.number})), finish
+    bucket = _bucket(value, bins, lowest, highest) if bins and lowest != highest else _fault(value, bins)
+    return Fragment(*bucket, frozenset({column.instance.number})), finish
 
 
 def _count(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else 0
-    if not 0 < count < 2**31 - 1:
+    count = int(text) if text.isascii() and text.isdigit() and len(text) < 11 else -1
+    if not 0 <= count < 2**31 - 1:
         raise Conflict(f"'{text[:80]}' is no number of bins.")
     return count
+
+
+def _fault(value: str, bins: int) -> tuple[str, tuple[Any, ...]]:
+    """Bins that no value can fall into are a fault of the first row that has a value: an empty column has none."""
+    words = "The lower bound of bins cannot equal the upper bound." if bins else "'0' is no number of bins."
+    return f"CASE WHEN {value} IS NULL THEN NULL ELSE pg_conflict({value}, ?) END", (words,)
+
+
+def pg_conflict(value: object, words: str) -> NoReturn:  # noqa: ARG001  it keeps SQLite from calling it without a row
+    """
+    Refuse a value that a row has.
+
+    Raises:
+        Conflict: always.
+    """
+    raise Conflict(words)
 
 
 def _number(bound: Stored, *, moments: bool) -> float:

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.local_catalog.ermrest import arrays, intervals, jsonb, times
-from deriva_ml_core.local_catalog.ermrest.bins import pg_bin
+from deriva_ml_core.local_catalog.ermrest.bins import pg_bin, pg_conflict
 from deriva_ml_core.local_catalog.ermrest.types import shortest_single
 
 if TYPE_CHECKING:
@@ -183,4 +183,5 @@ _FUNCTIONS: list[tuple[Any, int]] = [
     (pg_interval_order, 1),
     (pg_seconds, 1),
     (pg_bin, 2),
+    (pg_conflict, 2),
 ]

@@ -15,7 +15,7 @@ from . import directory
 from .names import Target, canonical, url
 from .objects import Plan, object_or_new, parents_wanted
 from .resources import Found, Resources, created, owners
-from .rights import require
+from .rights import may, require
 
 MAX_COMMAND_BYTES = 1024 * 1024
 
@@ -37,7 +37,7 @@ class Renaming:
 
 @dataclass(frozen=True, slots=True)
 class _Rename:
-    """The command rename_from: which object, which of its versions (None: all), and whether their ACLs go along."""
+    """The command rename_from: which object, which versions of it (None: all), and whether ACLs go along."""
 
     source: str
     versions: list[str] | None
@@ -80,6 +80,8 @@ def _rename(db: apsw.Connection, request: Request, source: Found, path: str, com
         raise Conflict(f"{source.name.url} has no version to rename to {url(path)}.")
     plan = Plan(new=True, namespace=False, parents=parents_wanted(request), guarded=False)
     target = object_or_new(db, request, path, plan)
+    if command.copy_acls and may(request.client, "owner", target.lineage):
+        directory.set_name_acls(db, target.name, source.name.acls)
     for version in reversed(versions):
         if directory.find_version(db, target.name, version.version):
             raise Conflict(f"{url(path, version.version)} is there already.")
