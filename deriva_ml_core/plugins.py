@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,8 @@ GROUP = "deriva_ml"
 # By name, so that this room stays below those that they live in.
 BUILT_IN = {
     "hatrac": "deriva_ml_core.assets.hatrac",
+    "environment": "deriva_ml_core.executions.environment",
+    "console": "deriva_ml_core.executions.reporting",
 }
 _PREFIX = "deriva_"
 
@@ -153,7 +155,8 @@ class Plugins:
             if self._loaded is None:
                 self._loaded = _Loader(self.choice)
                 for info in self.broken:
-                    log.warning("%s", info.failure)
+                    if not self._is_needed(info):  # `require` raises for these
+                        log.warning("%s", info.failure)
             return self._loaded
 
     def require(self) -> None:
@@ -164,7 +167,7 @@ class Plugins:
             PluginError: says which, why, and what to do.
         """
         for info in self.broken:
-            if info.source == "configuration" or info.name in self.choice.load:
+            if self._is_needed(info):
                 raise PluginError(info.failure)
         known = [info.name for info in self.infos]
         for name in self.choice.block:
@@ -174,6 +177,9 @@ class Plugins:
                     f"(installed: {', '.join(known)})"
                 )
         self.claims  # noqa: B018  # two plugins that claim the same are found now
+
+    def _is_needed(self, info: PluginInfo) -> bool:
+        return info.name in self.choice.load
 
     # --- asking ---
 
@@ -370,8 +376,6 @@ def _hook_names(manager: PluginManager) -> list[str]:
 
 
 def _with(info: PluginInfo, **facts: Any) -> PluginInfo:
-    from dataclasses import replace
-
     return replace(info, **facts)
 
 

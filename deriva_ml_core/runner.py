@@ -20,6 +20,7 @@ from deriva_ml_core.connection import DerivaML
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, DerivaMLExecutionError, nearest
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
+from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
 from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter, RunSummary
@@ -76,6 +77,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
         model = script_config if script_config is not None else model_config
         require_model(model, "script_config" if script_config is not None else "model_config")
         with termination_raises(), _connected(deriva_ml, ml_class) as ml:
+            require_plugins(ml.plugins)
             job = current_job() or HydraFacts()
             configuration = ExecutionConfiguration(
                 datasets=datasets,
@@ -86,7 +88,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
             )
             if place is None and not dry_run:
                 recover_quietly(ml)
-            run = _Run(ml, model, configuration, job, reporting.current(), place=place)
+            run = _Run(ml, model, configuration, job, reporting.current(ml.plugins), place=place)
             if dry_run:
                 run.dry(call=script_config is not None)
             else:

@@ -19,6 +19,7 @@ from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.children import Unstarted, make_children
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
+from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.execution import Execution
 from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.owner import this_process
@@ -29,6 +30,7 @@ from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
 from deriva_ml_core.executions.sweeps import Shared, SweepFacts, SweepJob, current_subject, keep_jobs
 from deriva_ml_core.executions.validation import validate
+from deriva_ml_core.hookvalues import ChildEnd, SweepOutline
 from deriva_ml_core.runner import require_model, where_to_look
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
 from deriva_ml_core.workflows.sameness import code_facts
@@ -78,6 +80,7 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop
         require_model(model, key)
     ml = (build(plan.first, "ml_class") or DerivaML).instantiate(connection)
     try:
+        require_plugins(ml.plugins)
         subject = current_subject()
         workflow = subject.workflow(ml) if subject is not None else build(plan.first, "workflow")
         _check_inputs(ml, plan, workflow)
@@ -96,7 +99,7 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop
             ),
             code=code,
             sweep={**_document(config, plan), "code": facts},
-            reporter=reporting.current(),
+            reporter=reporting.current(ml.plugins),
         )
         return RunningSweep(ml, execution, plan, stop_on_failure=stop_on_failure)
     except BaseException:  # Ctrl-C too: no connection stays open without anybody who closes it
@@ -201,7 +204,7 @@ class RunningSweep:
         self.wants_report = True
         self._ml, self._execution = ml, execution
         self._lock, self._finished = threading.Lock(), False
-        self._reporter: Reporter = reporting.current()
+        self._reporter: Reporter = reporting.current(ml.plugins)
         self.facts = SweepFacts(
             execution.execution_rid,
             ml.hostname,
@@ -214,6 +217,7 @@ class RunningSweep:
         )
         execution.execution_start()
         self.launching(plan.jobs or {})
+        self._ml.plugins.gather("deriva_sweep_opened", sweep=self._outline())
         self.interrupts.watch()
         self._watching = threading.Event()
         self._watch = threading.Thread(target=self._end_the_dead, name="deriva-ml-sweep", daemon=True)
@@ -254,6 +258,7 @@ class RunningSweep:
         finally:
             self.interrupts.release()
             self._report()
+            self._tell_ended()
             atexit.unregister(self.finish)
             if any(child.open for child in self.children):
                 self._execution.leave()
@@ -279,6 +284,17 @@ class RunningSweep:
             return self.unstarted
         why = Unstarted(Status.aborted, f"not started: the sweep was stopped by {self.interrupts.by}")
         return {number: self.unstarted.get(number, why) for number in self.jobs}
+
+    def _outline(self) -> SweepOutline:
+        jobs = {number: tuple(job.overrides) for number, job in self.jobs.items()}
+        return SweepOutline(self.facts.parent, self.facts.hostname, self.facts.catalog_id, jobs)
+
+    def _tell_ended(self) -> None:
+        entry = self._execution.journal_entry
+        ends = [ChildEnd(child.rid, child.sequence, child.status.value, child.detail) for child in self.children]
+        self._ml.plugins.gather(
+            "deriva_sweep_ended", sweep=self._outline(), status=entry.status.value, detail=entry.detail, children=ends
+        )
 
     def _report(self) -> None:
         entry = self._execution.journal_entry

@@ -55,6 +55,10 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--allow-dirty", action="store_true", help=_ALLOW_DIRTY_HELP)
     parser.add_argument("--info", "-i", nargs="?", const=MENU, metavar="TOPIC", help=_info_help())
     parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
+    parser.add_argument(
+        "--plugins", action="store_true", help="list plugins: name, distribution, version, status, hooks"
+    )
+    parser.add_argument("--json", action="store_true", help="with --plugins: print JSON")
     add_common_options(parser)
     _add_hydra_options(parser.add_argument_group("Hydra's own options"))
     return parser
@@ -105,7 +109,7 @@ def _check_options(options: argparse.Namespace) -> None:
             f"--info has no topic {options.info!r}{nearest(options.info, INFO_TOPICS)} (topics: {topics})"
         )
     modes = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
-    modes |= {"--shell-completion": options.shell_completion, "--resume": options.resume}
+    modes |= {"--shell-completion": options.shell_completion, "--resume": options.resume, "--plugins": options.plugins}
     asked = [name for name, value in modes.items() if value]
     if len(asked) > 1:
         raise DerivaMLConfigurationError(f"only one of {' and '.join(asked)} at a time")
@@ -113,6 +117,8 @@ def _check_options(options: argparse.Namespace) -> None:
         raise DerivaMLConfigurationError("--allow-other-code only goes with --resume")
     if options.resolve and not options.cfg:
         raise DerivaMLConfigurationError("--resolve only goes with --cfg")
+    if options.json and not options.plugins:
+        raise DerivaMLConfigurationError("--json only goes with --plugins")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,6 +138,10 @@ def _dispatch(arguments: Arguments) -> int:
         from deriva_ml_core.cli.resuming import resume
 
         return resume(options, arguments.overrides)
+    if options.plugins:
+        from deriva_ml_core.cli.plugins import list_plugins
+
+        return list_plugins(options, arguments.overrides)
     project = running.open_project(options, arguments.overrides)
     if options.info == MENU:
         return running.print_menu(project, program_name())

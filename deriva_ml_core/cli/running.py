@@ -69,7 +69,8 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     Raises:
         DerivaMLConfigurationError: no such folder, a module that fails, an override that can't be meant.
     """
-    load_project(Path(options.config_dir))
+    tokens = [_of_connection(token) for token in tokens]
+    load_project(Path(options.config_dir), blocked=_blocked(tokens))
     install_hydra_defaults()
     given = [*connection_overrides(options), *tokens]
     checked = (
@@ -82,6 +83,22 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     job_name = checked.experiment or (checked.multirun.name if checked.multirun else options.config_name)
     application = Application(options.config_name, job_name=job_name, search_path=search_path_of(options.config_path))
     return Project(application, checked)
+
+
+_PLUGINS = "++deriva_ml.plugins."
+
+
+def _of_connection(token: str) -> str:
+    """`plugins.block=[s3]`, as messages have it, is short for a field of the connection that a project may not have."""
+    key, sign, value = token.partition("=")
+    name = key.lstrip("+").removeprefix("deriva_ml.")
+    return f"++deriva_ml.{name}={value}" if sign and name in ("plugins.block", "plugins.load") else token
+
+
+def _blocked(tokens: Sequence[str]) -> list[str]:
+    """Plugins that the command line blocks, known before there is a configuration to compose."""
+    values = [token.partition("=")[2] for token in tokens if token.startswith(f"{_PLUGINS}block=")]
+    return [name.strip(" '\"") for value in values for name in value.strip("[]").split(",")]
 
 
 def connection_overrides(options: argparse.Namespace) -> list[str]:

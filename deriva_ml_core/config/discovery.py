@@ -8,10 +8,12 @@ import os
 import pkgutil
 import sys
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from deriva_ml_core.errors import ConfigModuleError, DerivaMLConfigurationError
+from deriva_ml_core.errors import ConfigModuleError, DerivaMLConfigurationError, PluginHookError
+from deriva_ml_core.plugins import PluginChoice, Plugins, find_entry_points
 
 LAST_MODULE = "experiments"
 
@@ -33,11 +35,15 @@ def load_configs(package_name: str = "configs") -> list[str]:
     return sorted(_import_tree(package_name))
 
 
-def load_project(folder: Path) -> list[str]:
+def load_project(folder: Path, *, blocked: Collection[str] = ()) -> list[str]:
     """Load the configuration package that is `folder`, and publish it to Hydra.
 
-    The folder's parent and grandparent go on sys.path, so that `from configs.base import …`, `from models.x import …`
+    Modules of plugins that are installed come first, so that the project's own options win. The folder's parent and
+    grandparent go on sys.path, so that `from configs.base import …`, `from models.x import …`
     and `from src.…` work.
+
+    Args:
+        blocked: names of plugins that are left alone.
 
     Raises:
         DerivaMLConfigurationError: no such folder, or nothing is in it.
@@ -46,9 +52,25 @@ def load_project(folder: Path) -> list[str]:
     folder = folder.expanduser().absolute()
     _check_folder(folder)
     _extend_path(folder)
+    _load_plugin_modules(blocked)
     loaded = load_configs(folder.name) or _load_all_in_package(folder.name)
     publish()
     return loaded
+
+
+def _load_plugin_modules(blocked: Collection[str]) -> None:
+    """What installed plugins add to a configuration; nothing is loaded where none is installed."""
+    installed = [found.info.name for found in find_entry_points()]
+    if not set(installed) - set(blocked):
+        return
+    plugins = Plugins(PluginChoice(block=tuple(blocked)))
+    for name, ask in plugins.each("deriva_config_modules"):
+        try:
+            modules = list(ask() or ())
+        except PluginHookError as err:
+            raise _config_module_error(f"of plugin {name}", err) from err
+        for module in modules:
+            _import(module)
 
 
 def publish() -> None:

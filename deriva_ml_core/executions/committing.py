@@ -13,6 +13,7 @@ from deriva_ml_core.config.working_folder import default_working_folder
 from deriva_ml_core.errors import DerivaMLUploadError
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.journal import JournalEntry
+from deriva_ml_core.executions.observing import tell_committed, tell_ended
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def commit(
     try:
         report = _upload(session, opened, progress, manner)
     except BaseException as err:  # Ctrl-C too: the outputs are kept, and the record says that they wait
-        _not_finished(opened, err)
+        _not_finished(session, opened, err)
         raise
     recorder.measured("upload", time.monotonic() - started)
     entry = recorder.journal.entry
@@ -87,6 +88,7 @@ def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback 
             f"are kept in {opened.folder}; finish with: {finish_command(session, opened)}"
         )
     report = upload_staged(session, opened.staging, rid, progress=progress, manner=manner)
+    tell_committed(session.plugins, opened.recorder.journal, report)
     report.raise_for_failures(finish_command(session, opened))
     return report
 
@@ -100,13 +102,15 @@ def finish_command(session: CatalogSession, opened: Opened) -> str:
     return shlex.join(["deriva-ml-executions", "upload", opened.recorder.journal.entry.rid, *options])
 
 
-def _not_finished(opened: Opened, error: BaseException) -> None:
+def _not_finished(session: CatalogSession, opened: Opened, error: BaseException) -> None:
     """Failed where the catalog can be told so; where it can't, outputs still wait for it, which is Pending_Upload."""
     recorder = opened.recorder
     detail = failure_text(error)
     recorder.note(detail)
     if not recorder.journal.entry.pending & {"status"}:
         recorder.change(Status.failed, detail)
+    else:
+        tell_ended(session.plugins, recorder.journal)
 
 
 def named_outputs(before: Any, report: UploadReport) -> dict[str, list[str]]:

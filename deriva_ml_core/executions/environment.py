@@ -17,10 +17,12 @@ import site
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from deriva_ml_core.hookspecs import hookimpl
 
 # Shell patterns of names. What changes the result of a run, or says where it ran; nothing that holds an account.
 ALLOWED_VARIABLES = (
@@ -86,6 +88,12 @@ _NVIDIA_TIMEOUT_S = 10.0
 _CONTAINER_MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
 
 
+@hookimpl
+def deriva_environment_facts(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The built-in collector."""
+    return snapshot(environment)
+
+
 def snapshot(env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
     Facts about this process and its machine, as a JSON document; not yet redacted.
@@ -115,13 +123,10 @@ def snapshot(env: Mapping[str, str] | None = None) -> dict[str, Any]:
     }
 
 
-def allowed_variables(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables that may be recorded, in alphabetical order."""
-    return {
-        name: env[name]
-        for name in sorted(env)
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in ALLOWED_VARIABLES)
-    }
+def allowed_variables(env: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
+    """The variables that may be recorded, in alphabetical order; `more` are further patterns."""
+    patterns = (*ALLOWED_VARIABLES, *more)
+    return {name: env[name] for name in sorted(env) if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)}
 
 
 def packages() -> tuple[dict[str, str], dict[str, str]]:

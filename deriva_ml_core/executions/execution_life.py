@@ -14,6 +14,7 @@ from deriva_ml_core.errors import DerivaMLExecutionError
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.ending import record_failure, stopped_now
 from deriva_ml_core.executions.journal import Heart, JournalEntry, now
+from deriva_ml_core.executions.observing import tell
 from deriva_ml_core.executions.opening import Connection, Opened, Request, discard, open_execution
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 from deriva_ml_core.executions.reopening import reopen_execution
@@ -193,6 +194,8 @@ class ExecutionLife:
         self._stop_heart()
         self._measure()
         self._opened.recorder.change(Status.stopped, mark=["times"], tell=not self._upload_follows, stop_time=now())
+        if not self.is_dry_run:
+            tell(self._session.plugins, "deriva_model_finished", self._opened.recorder.journal)
 
     def update_status(self, target: Status | str, message: str | None = None, *, error: str | None = None) -> None:
         """

@@ -17,6 +17,7 @@ from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.committing import named_outputs
 from deriva_ml_core.executions.hydra_facts import current_job
+from deriva_ml_core.executions.observing import tell_committed
 from deriva_ml_core.executions.opening import METADATA_TABLE
 from deriva_ml_core.executions.redaction import Redactor
 
@@ -70,6 +71,7 @@ def _upload(session: CatalogSession, opened: Opened, policy: FailureUploads) -> 
     tables = None if policy == "all" else {METADATA_TABLE}
     report = upload_staged(session, opened.staging, journal.entry.rid, manner=_HURRIED, tables=tables)
     journal.update(outputs=named_outputs(journal.entry.outputs, report))
+    tell_committed(session.plugins, journal, report)
     report.raise_for_failures()
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -24,10 +25,15 @@ from typing import Any
 
 import yaml
 
-from deriva_ml_core.executions.environment import snapshot
+from deriva_ml_core.assets.names import check_file_name
+from deriva_ml_core.executions.contributions import environment_facts, metadata_documents
 from deriva_ml_core.executions.redaction import Redactor
+from deriva_ml_core.hookvalues import ExecutionFacts, MetadataDocument
+from deriva_ml_core.plugins import Plugins
 from deriva_ml_core.workflows import CodeReference, Diff, uncommitted_diff
 from deriva_ml_core.workflows.provenance import find_project_reference, ignored_prefixes
+
+log = logging.getLogger(__name__)
 
 HYDRA_FILES = ("config", "hydra", "overrides")
 _HYDRA_FOLDERS = ("hydra-config", ".hydra", "")  # ours; Hydra's own default; the folder itself
@@ -60,7 +66,8 @@ def write_metadata_files(
     hydra_output_dir: Path | str | None = None,
     code_reference: CodeReference | None = None,
     project: CodeReference | None = None,
-    execution_rid: str | None = None,
+    execution: ExecutionFacts | None = None,
+    plugins: Plugins | None = None,
     env: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> list[MetadataFile]:
@@ -73,8 +80,9 @@ def write_metadata_files(
         hydra_output_dir: Hydra's output folder of this job (`hydra.runtime.output_dir`), or None outside Hydra.
         code_reference: what `find_code_reference` said.
         project: what `project_around` said, where the caller has asked already.
-        execution_rid: written into the snapshot of the environment: two runs that start in the same second must not
-            share one file, whose description tells when the run started and stopped.
+        execution: its RID is written into the snapshot of the environment: two runs that start in the same second must
+            not share one file, whose description tells when the run started and stopped.
+        plugins: add facts and files; those that are installed where None.
         env: environment variables; the process's own where None.
         now: the time that file names bear; the present where None.
 
@@ -93,7 +101,9 @@ def write_metadata_files(
         name = f"hydra-{time:%Y-%m-%d_%H-%M-%S}-{kind}.yaml"
         texts.add_yaml(name, path, "Hydra_Config", _HYDRA_DESCRIPTIONS[kind])
     project = project_around(code, variables) if project is None else project
-    facts = snapshot(variables) | {"execution": execution_rid, "code": _code_document(code)}
+    plugins = plugins or Plugins()
+    rid = execution.rid if execution else None
+    facts = environment_facts(plugins, variables) | {"execution": rid, "code": _code_document(code)}
     if project != CodeReference():
         facts["project"] = _code_document(project)
     name = f"environment_snapshot_{time:%Y%m%d_%H%M%S}.txt"
@@ -101,6 +111,8 @@ def write_metadata_files(
     _add_diff(texts, "uncommitted_changes.diff", code, variables)
     _add_diff(texts, "uncommitted_changes_of_project.diff", project, variables)
     _add_lock(texts, [code.git_root, project.git_root])
+    if execution is not None:
+        texts.add_contributed(metadata_documents(plugins, execution))
     folder.mkdir(parents=True, exist_ok=True)
     return texts.write(folder)
 
@@ -146,6 +158,15 @@ class _Texts:
 
     def add_diff(self, filename: str, diff: Diff, code: CodeReference, asset_type: str, description: str) -> None:
         self._documents.append(_Document(filename, asset_type, description, (diff, code), kind="diff"))
+
+    def add_contributed(self, documents: Iterable[MetadataDocument]) -> None:
+        """Files of plugins; none takes the place of another."""
+        for one in documents:
+            if any(one.filename == other.filename for other in self._documents):
+                log.warning("a plugin's metadata file %s is left out: there is one of that name", one.filename)
+                continue
+            name, kind = check_file_name(one.filename), "text" if isinstance(one.content, str) else "json"
+            self._documents.append(_Document(name, one.asset_type, one.description, one.content, kind=kind))
 
     def write(self, folder: Path) -> list[MetadataFile]:
         for document in self._documents:  # the first pass learns the secrets

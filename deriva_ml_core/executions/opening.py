@@ -31,6 +31,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLConfigurationError, WorkingFolderError
 from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
 from deriva_ml_core.executions.beginning import begin, first_entry, save_rid
+from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.ending import record_failure
 from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.journal import (
@@ -39,6 +40,7 @@ from deriva_ml_core.executions.journal import (
     executions_folder,
 )
 from deriva_ml_core.executions.metadata import MetadataFile, project_around, write_metadata_files
+from deriva_ml_core.executions.observing import facts_of, tell, tell_inputs_ready
 from deriva_ml_core.executions.owner import Owner
 from deriva_ml_core.executions.recorder import StatusRecorder
 from deriva_ml_core.executions.reporting import SILENT, Reporter
@@ -138,6 +140,7 @@ def open_execution(ml: Connection, request: Request) -> Opened:
         raise DerivaMLConfigurationError("an execution needs a workflow: give workflow=Workflow(name, workflow_type)")
     if request.place is not None:
         ml.session.vocabularies.learn(request.place.sweep.shared.terms)
+    require_plugins(ml.session.plugins)
     inputs = validate(ml.session, configuration)
     if not request.dry_run:
         check_writable(ml.working_dir)  # makes the folder: not for a run that is refused for its input
@@ -148,8 +151,11 @@ def open_execution(ml: Connection, request: Request) -> Opened:
     opened = _open_dry(ml, described) if request.dry_run else _open_recorded(ml, described, request)
     try:
         if not request.dry_run:
+            tell(ml.session.plugins, "deriva_execution_opened", opened.recorder.journal)
             _upload_metadata(ml, opened, code, request)
         _bring_inputs(ml, opened, inputs, request.reporter)
+        if not request.dry_run:
+            tell_inputs_ready(ml.session.plugins, opened)
     except BaseException as err:  # Ctrl-C too: the record must say how it ended
         record_failure(opened.recorder, err)
         discard(opened)
@@ -218,7 +224,8 @@ def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, reques
             hydra_output_dir=request.hydra.output_dir if request.hydra else None,
             code_reference=code,
             project=project,
-            execution_rid=opened.recorder.journal.entry.rid,
+            execution=facts_of(opened.recorder.journal.entry, opened.folder),
+            plugins=ml.session.plugins,
         )
         if request.sweep is not None:
             files.append(write_sweep(opened.folder / "metadata", request.sweep))

@@ -14,6 +14,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import CatalogUnreachable, DerivaMLException, InvalidTransitionError, WorkingFolderError
 from deriva_ml_core.executions.durations import duration_text
 from deriva_ml_core.executions.journal import Journal, JournalEntry
+from deriva_ml_core.executions.observing import tell_ended
 from deriva_ml_core.executions.states import Status, check_transition
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class StatusRecorder:
         log.info("execution %s: %s", self.journal.entry.rid, target.value)
         if tell:
             self.flush()
+        if target.is_final and self._session is not None:
+            tell_ended(self._session.plugins, self.journal)
 
     def begin_again(self, detail: str) -> None:
         """

@@ -20,6 +20,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from deriva_ml_core.errors import DerivaMLConfigurationError
+from deriva_ml_core.hookvalues import RedactionRules
+
 REDACTED = "[redacted]"
 _SHORTEST_KNOWN = 6  # a shorter value would be found in innocent words
 
@@ -133,6 +136,8 @@ _TELLS_NOTHING = re.compile(
 
 def is_secret_name(name: str) -> bool:
     """Whether a key, option or variable of this name holds a secret."""
+    if _rules and _named_by_rules(name):
+        return True
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or name in _FOLDERS or _WHERE.fullmatch(words[-1]):
         return False
@@ -144,6 +149,31 @@ def is_secret_name(name: str) -> bool:
 
 def _is_token(words: list[str]) -> bool:
     return "token" in words and not any(map(_TOKEN_OF_TEXT.fullmatch, words))
+
+
+# Of plugins. Of the process, not of a connection: what is secret for one is recorded by none, whoever redacts.
+_rules: list[RedactionRules] = []
+
+
+def add_rules(rules: RedactionRules) -> None:
+    """
+    Call more secret from now on, in this process.
+
+    Raises:
+        DerivaMLConfigurationError: a rule is no regular expression, or one that matches nothing at all.
+    """
+    for pattern in (*rules.names, *rules.patterns):
+        try:
+            if re.compile(pattern).fullmatch(""):
+                raise DerivaMLConfigurationError(f"{pattern!r} matches an empty text")
+        except re.error as err:
+            raise DerivaMLConfigurationError(f"{pattern!r} is no regular expression: {err}") from err
+    if rules not in _rules:
+        _rules.append(rules)
+
+
+def _named_by_rules(name: str) -> bool:
+    return any(re.fullmatch(pattern, name) for rules in _rules for pattern in rules.names)
 
 
 class Redactor:
@@ -209,7 +239,8 @@ class Redactor:
                 in_key = not re.search(_KEY_END, line)
             else:
                 low = line.lower()
-                result.append(self._by_name(line, code=code) if any(word in low for word in _TRIGGERS) else line)
+                told = any(word in low for word in _TRIGGERS) or any(rules.names for rules in _rules)
+                result.append(self._by_name(line, code=code) if told else line)
                 in_key = "PRIVATE KEY" in line and _opens_a_key(line)
         return result
 
@@ -223,6 +254,8 @@ class Redactor:
         for form in _FORMS:
             if any(hint in text for hint in form.hints):
                 text = re.sub(form.pattern, rf"\g<keep>{REDACTED}", text, flags=form.flags)
+        for pattern in (pattern for rules in _rules for pattern in rules.patterns):
+            text = re.sub(pattern, REDACTED, text)
         return text
 
     def _by_name(self, line: str, *, code: bool) -> str:

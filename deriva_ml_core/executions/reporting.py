@@ -5,17 +5,25 @@ The reporter writes to stderr: a model's own stdout stays its own. On a terminal
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from deriva_ml_core.assets.progress import ProgressCallback, UploadProgress
+from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.durations import duration_words
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from deriva_ml_core.plugins import Plugins
+
+log = logging.getLogger(__name__)
 
 PLAIN_EVERY_S = 10.0
 """Between two progress lines where there is no terminal."""
@@ -136,9 +144,24 @@ SILENT = SilentReporter()
 _reporter: ContextVar[Reporter | None] = ContextVar("deriva_ml_reporter", default=None)
 
 
-def current() -> Reporter:
-    """The reporter that a command has chosen for this context; the console where none has."""
-    return _reporter.get() or ConsoleReporter()
+def current(plugins: Plugins | None = None) -> Reporter:
+    """The reporter that a command has chosen for this context; else the first plugin's; else the console."""
+    return _reporter.get() or (_of_plugins(plugins) if plugins is not None else ConsoleReporter())
+
+
+def _of_plugins(plugins: Plugins) -> Reporter:
+    try:
+        made: Reporter | None = plugins.first("deriva_make_reporter")
+    except DerivaMLException as err:
+        log.warning("%s", err)
+        made = None
+    return made or ConsoleReporter()
+
+
+@hookimpl
+def deriva_make_reporter() -> Reporter:
+    """The built-in reporter."""
+    return ConsoleReporter()
 
 
 @contextmanager
