@@ -160,7 +160,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         **_NOTEBOOK,
     },
     "execution.runner": {**_RUNNING, "create_model_config": "config.groups"},
-    "dataset": {**_DATASETS, **_BAGS},
+    "dataset": {**_DATASETS, **_BAGS, **dict.fromkeys(("LoadResult", "load_folder"), "connection.loading")},
     "dataset.aux_classes": _DATASETS,
     "dataset.dataset_bag": {
         "DatasetBag": "datasets.bag",

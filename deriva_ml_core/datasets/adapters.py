@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,21 @@ def torch_samples(
     Raises:
         DerivaMLException: torch is not installed.
     """
+    return _torch_class()(_rows(bag, asset_table, label, grouping), **options)
+
+
+@cache
+def _torch_class() -> Any:
+    """Samples that are torch's too, and that a loader can send to its worker processes."""
     data = _load("torch.utils.data", "torch", "as_torch_dataset")
-    made = type("TorchSamples", (Samples, data.Dataset), {"__doc__": Samples.__doc__})
-    return made(_rows(bag, asset_table, label, grouping), **options)
+    reduce = lambda made: (_torch_again, (made.__dict__,))  # noqa: E731  # a method of a class that is made here
+    return type("TorchSamples", (Samples, data.Dataset), {"__doc__": Samples.__doc__, "__reduce__": reduce})
+
+
+def _torch_again(state: dict[str, Any]) -> Any:
+    made = object.__new__(_torch_class())
+    made.__dict__.update(state)
+    return made
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -33,11 +34,28 @@ def _label(label: str | None, value_selector: Selector | None) -> Grouping:
     return Grouping(() if label is None else (label,), enforce_vocabulary=False, value_selector=value_selector)
 
 
-class BagViews:
-    """Mixin of DatasetBag."""
+class BagViews(ABC):
+    """Mixin of DatasetBag, which has the tables and members that these views are made of."""
 
     path: Path
     dataset_rid: str
+
+    # --- what DatasetBag gives ---
+
+    @abstractmethod
+    def get_table_as_dict(self, table: str) -> Iterator[Row]: ...  # noqa: D102
+
+    @abstractmethod
+    def _require_version(self, version: object) -> None: ...
+
+    @abstractmethod
+    def _table(self, name: str) -> BagTable: ...
+
+    @abstractmethod
+    def _below(self, rid: str) -> list[str]: ...
+
+    @abstractmethod
+    def _element_links(self) -> Iterator[tuple[str, BagTable, str, str]]: ...
 
     # --- features ---
 
@@ -242,22 +260,6 @@ class BagViews:
         return (row for row in self.get_table_as_dict(":".join(identity)) if row["RID"] in rids)
 
     # --- inside ---
-
-    def get_table_as_dict(self, table: str) -> Iterator[Row]:
-        """Of DatasetBag."""
-        raise NotImplementedError
-
-    def _require_version(self, version: object) -> None:
-        raise NotImplementedError
-
-    def _table(self, name: str) -> BagTable:
-        raise NotImplementedError
-
-    def _below(self, rid: str) -> list[str]:
-        raise NotImplementedError
-
-    def _element_links(self) -> Iterator[tuple[str, BagTable, str, str]]:
-        raise NotImplementedError
 
     def _identity(self, table: str) -> TableId:
         found = self._table(str(table))

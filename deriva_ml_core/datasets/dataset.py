@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.features import Feature
 
+NO_MINID = (
+    "use_minid: the service that makes MINIDs can't be reached from here, and no bag was uploaded; "
+    "use_minid=False downloads the same bag from the catalog itself"
+)
 VersionLike = DatasetVersion | str | Sequence[int]
 DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
 
@@ -245,7 +249,7 @@ class Dataset:
             exclude_tables=frozenset(exclude_tables) if exclude_tables else None,
         )
         if use_minid:
-            raise DerivaMLException("MINIDs are made by a service that this catalog has not got: use use_minid=False")
+            raise DerivaMLException(NO_MINID)
         if self.cache_dir is None:
             raise DerivaMLException(f"dataset {self.dataset_rid} was opened without a cache folder for bags")
         from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it

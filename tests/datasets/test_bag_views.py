@@ -1,6 +1,8 @@
 """A bag as one joined table, as a tree of folders, and as what training frameworks take."""
 
 import importlib.util
+import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -287,9 +289,33 @@ def test_a_missing_framework_is_told(bag):
 
 def test_a_torch_dataset_feeds_a_loader(bag):
     """It is one of torch's own."""
-    data = pytest.importorskip("torch.utils.data")
+    data = pytest.importorskip("torch.utils.data", reason="torch is not installed: pip install torch")
 
     made = bag.as_torch_dataset("Image", "Eye", transform=str)
 
     assert isinstance(made, data.Dataset)
     assert len(list(data.DataLoader(made, batch_size=None))) == 5
+
+
+def test_a_torch_dataset_goes_to_workers(bag):
+    """A loader with worker processes pickles it: file by file, in batches."""
+    data = pytest.importorskip("torch.utils.data", reason="torch is not installed: pip install torch")
+    import torch
+
+    made = bag.as_torch_dataset("Image", "Eye", loader=os.path.getsize, target_transform=str)
+    again = pickle.loads(pickle.dumps(made))
+    batches = list(data.DataLoader(made, batch_size=2, num_workers=1, multiprocessing_context="spawn"))
+
+    assert list(again) == list(made)
+    assert torch.cat([sizes for sizes, _ in batches]).tolist() == [7] * 5
+    assert [label for _, labels in batches for label in labels] == [label for _, label in made]
+
+
+def test_joined_tables_are_a_dataset_of_hugging_face(bag):
+    """One column for each, in the same order as the arrays."""
+    library = pytest.importorskip("datasets", reason="datasets is not installed: pip install datasets")
+    made = bag.as_hf_dataset(["Image", "Subject"])
+
+    assert isinstance(made, library.Dataset)
+    assert made["Image.RID"][:] == bag.as_numpy(["Image", "Subject"])["Image.RID"].tolist()
+    assert set(made["Image.Length"]) == {7}
