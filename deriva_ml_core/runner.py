@@ -88,11 +88,18 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
             )
             if place is None and not dry_run:
                 recover_quietly(ml)
-            run = _Run(ml, model, configuration, job, reporting.current(ml.plugins), place=place)
+            run = _Run(ml, model, configuration, job, _reporter(ml, place), place=place)
             if dry_run:
                 run.dry(call=script_config is not None)
             else:
                 run.recorded()
+
+
+def _reporter(ml: DerivaML, place: Place | None) -> Reporter:
+    """Who tells of this run; of a job whose sweep has a table on the terminal, the console tells only warnings."""
+    chosen = reporting.current(ml.plugins)
+    told = place is not None and place.sweep.shown and isinstance(chosen, reporting.ConsoleReporter)
+    return reporting.WarningsReporter() if told else chosen
 
 
 @contextmanager
@@ -241,7 +248,7 @@ class _Run:
 
     def _code(self) -> CodeReference:
         code = find_code_reference(self._model)
-        if code.warning:
+        if code.warning and self._place is None:  # of a sweep it is said once
             self._reporter.warn(code.warning)
         return code
 

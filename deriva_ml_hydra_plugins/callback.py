@@ -27,10 +27,11 @@ class ExecutionCallback(Callback):
     Args:
         on_failure: "continue": a job that fails costs the others nothing; "stop": none starts after it.
         report: store a page of the whole sweep as an output of the parent when it has ended.
+        table: tell of the jobs by a live table, where stderr is a terminal; False: by lines.
     """
 
-    def __init__(self, on_failure: str = "continue", report: bool = True) -> None:
-        self.on_failure, self.report = on_failure, report
+    def __init__(self, on_failure: str = "continue", *, report: bool = True, table: bool = True) -> None:
+        self.on_failure, self.report, self.table = on_failure, report, table
         self.facts: SweepFacts | None = None
         self.running: RunningSweep | None = None
         self.chosen_launcher: DictConfig | None = None
@@ -50,7 +51,7 @@ class ExecutionCallback(Callback):
             return
         from deriva_ml_hydra_plugins.sweep import open_sweep
 
-        self.running = open_sweep(config, self.on_failure)
+        self.running = open_sweep(config, self.on_failure, table=self.table)
         if self.running is None:
             return
         self.facts, self.running.wants_report = self.running.facts, self.report
@@ -76,6 +77,8 @@ class ExecutionCallback(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """The next job in this process is another."""
         _withdraw()
+        if self.facts is not None and self.facts.shown:
+            sys.stdout.flush()  # it may be a pipe to the table's terminal
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         """The sweep has come to its end; Hydra does not call this where it came to another."""

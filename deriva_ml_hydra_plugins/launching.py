@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.errors import DerivaMLException, DerivaMLExecutionError, DerivaMLUploadError
 from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.states import Status
@@ -89,8 +89,17 @@ class RecordedLauncher:
             return [_muted(job) for job in returns]
         self._sweep.finish()
         if self._sweep.failures:
-            raise self._sweep.failures[min(self._sweep.failures)]
+            raise self._failed()
         return returns
+
+    def _failed(self) -> DerivaMLException:
+        """All that went wrong in one line: the report has told of each job."""
+        failures, entry = self._sweep.failures, self._sweep.entry
+        waits = all(isinstance(one, DerivaMLUploadError) for one in failures.values())
+        kind = DerivaMLUploadError if waits else DerivaMLExecutionError
+        err = kind(f"sweep {entry.rid} {entry.status.value}: {entry.detail}")
+        err.execution_rid, err.__cause__ = entry.rid, failures[min(failures)]
+        return err
 
 
 class Numbers(int):

@@ -19,4 +19,4 @@ def register_callback() -> None:
         node.node.callbacks = {}
     if NAME not in node.node.callbacks:
         with open_dict(node.node.callbacks):
-            node.node.callbacks[NAME] = {"_target_": CALLBACK, "on_failure": "continue", "report": True}
+            node.node.callbacks[NAME] = {"_target_": CALLBACK, "on_failure": "continue", "report": True, "table": True}

@@ -6,6 +6,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -22,9 +23,10 @@ from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.execution import Execution
 from deriva_ml_core.executions.hydra_facts import HydraFacts
+from deriva_ml_core.executions.journal import JournalEntry
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.recovery import recover_quietly
-from deriva_ml_core.executions.reporting import Reporter
+from deriva_ml_core.executions.reporting import SILENT, ConsoleReporter, Reporter
 from deriva_ml_core.executions.resuming import Resumption, current_resumption, reopen
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
@@ -35,8 +37,10 @@ from deriva_ml_core.runner import require_model, where_to_look
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
 from deriva_ml_core.workflows.sameness import code_facts
 from deriva_ml_core.workflows.workflow import Workflow
+from deriva_ml_hydra_plugins.closing import last_words
 from deriva_ml_hydra_plugins.interrupts import Interrupts
 from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of, plan_again
+from deriva_ml_hydra_plugins.progress import Jobs, LiveTable, PlainLines, Progress, is_terminal
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +49,21 @@ LOOK_EVERY_S = 2.0
 """Between two looks for jobs whose process is gone."""
 
 
-def open_sweep(config: DictConfig, on_failure: str) -> RunningSweep | None:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """
+    How a sweep goes on.
+
+    Args:
+        stop_on_failure: no job starts after one has failed.
+        table: a live table tells of the jobs, where there is a terminal.
+    """
+
+    stop_on_failure: bool = False
+    table: bool = True
+
+
+def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True) -> RunningSweep | None:
     """
     Check a sweep and open its parent.
 
@@ -70,10 +88,10 @@ def open_sweep(config: DictConfig, on_failure: str) -> RunningSweep | None:
     if plan.first.get("dry_run"):
         return None
     with as_current(plan.first):
-        return _open(config, plan, resumption, stop_on_failure=on_failure == "stop")
+        return _open(config, plan, resumption, Manner(stop_on_failure=on_failure == "stop", table=table))
 
 
-def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop_on_failure: bool) -> RunningSweep:
+def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner: Manner) -> RunningSweep:
     connection = _one_connection(plan)
     model, key = model_of(plan.first)
     if model is not None:
@@ -85,11 +103,13 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop
         workflow = subject.workflow(ml) if subject is not None else build(plan.first, "workflow")
         _check_inputs(ml, plan, workflow)
         code = subject.code if subject is not None else _code_of(model)
+        if code.warning:
+            reporting.current(ml.plugins).warn(code.warning)
         facts = code_facts(code)
         if resumption is not None:
             resumption.require_code(facts)
             execution = reopen(ml, resumption)
-            return RunningSweep(ml, execution, plan, stop_on_failure=stop_on_failure, jobs=resumption.jobs)
+            return RunningSweep(ml, execution, plan, manner, jobs=resumption.jobs)
         recover_quietly(ml)
         execution = ml.create_execution(
             ExecutionConfiguration(
@@ -101,7 +121,7 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, *, stop
             sweep={**_document(config, plan), "code": facts},
             reporter=reporting.current(ml.plugins),
         )
-        return RunningSweep(ml, execution, plan, stop_on_failure=stop_on_failure)
+        return RunningSweep(ml, execution, plan, manner)
     except BaseException:  # Ctrl-C too: no connection stays open without anybody who closes it
         ml.close()
         raise
@@ -191,8 +211,8 @@ class RunningSweep:
         ml: DerivaML,
         execution: Execution,
         plan: Plan,
+        manner: Manner,
         *,
-        stop_on_failure: bool,
         jobs: Mapping[int, SweepJob] | None = None,
     ) -> None:
         self.plan, self.resumed = plan, jobs is not None
@@ -211,7 +231,8 @@ class RunningSweep:
             ml.catalog_id,
             execution.working_dir,
             this_process(),
-            stop_on_failure=stop_on_failure,
+            stop_on_failure=manner.stop_on_failure,
+            shown=manner.table and is_terminal() and isinstance(self._reporter, ConsoleReporter),
             children={number: job.rid for number, job in self.jobs.items()},
             shared=_shared(ml, execution),
         )
@@ -219,11 +240,19 @@ class RunningSweep:
         self.launching(plan.jobs or {})
         self._ml.plugins.gather("deriva_sweep_opened", sweep=self._outline())
         self.interrupts.watch()
+        self.progress = self._progress()
+        if self.progress is not None:
+            self.progress.start()
         self._watching = threading.Event()
         self._watch = threading.Thread(target=self._end_the_dead, name="deriva-ml-sweep", daemon=True)
         self._watch.start()
         # Hydra tells nobody of an end by an exception: the interpreter's own end is the last that can.
         atexit.register(self.finish)
+
+    @property
+    def entry(self) -> JournalEntry:
+        """What the parent's journal says."""
+        return self._execution.journal_entry
 
     def launching(self, jobs: Mapping[int, Sequence[str]]) -> None:
         """These are launched next: each has an execution, which the journal knows before the catalog does."""
@@ -257,6 +286,8 @@ class RunningSweep:
             return status
         finally:
             self.interrupts.release()
+            if self.progress is not None:
+                self.progress.stop()
             self._report()
             self._tell_ended()
             atexit.unregister(self.finish)
@@ -273,6 +304,8 @@ class RunningSweep:
         """A job that is killed has its true status soon, not only when the sweep ends."""
         known: set[str] = {self.facts.parent}
         while not self._watching.wait(LOOK_EVERY_S):
+            if self.progress is not None:
+                self.progress.look()
             try:
                 end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known)
             except DerivaMLException as err:  # the sweep's end looks again
@@ -298,12 +331,14 @@ class RunningSweep:
 
     def _report(self) -> None:
         entry = self._execution.journal_entry
-        well = sum(child.well for child in self.children)
-        self._reporter.say(f"Sweep {entry.rid}: {well} of {len(self.children)} jobs Uploaded")
-        for child in self.children:
-            if not child.well:
-                detail = f" ({child.detail})" if child.detail else ""
-                self._reporter.say(f"  job {child.sequence}: {child.rid} {child.status.value}{detail}")
-        detail = f" ({entry.detail})" if entry.detail else ""
-        self._reporter.say(f"Execution {entry.rid}: {entry.status.value}{detail}")
+        for line in last_words(self._ml.working_dir, entry, self.children):
+            self._reporter.say(line)
         self._reporter.say(f"  look at it: {where_to_look(self._ml, entry.rid)}")
+
+    def _progress(self) -> Progress | None:
+        if self._reporter is SILENT:
+            return None
+        jobs = Jobs(self._ml.working_dir, self.jobs)
+        if self.facts.shown:
+            return LiveTable(self.facts.parent, jobs)
+        return PlainLines(self.facts.parent, jobs, self._reporter)

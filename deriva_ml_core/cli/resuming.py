@@ -45,7 +45,7 @@ def resume(options: argparse.Namespace, tokens: Sequence[str]) -> int:
     application = project.application
     application.job_name = resumption.job_name or application.job_name
     kept = [token for token in resumption.hydra if not _overridden(token, hydra)]
-    with application, resuming(resumption):
+    with application, resuming(resumption), running.quietly(options):
         application.sweep(running.Job(quiet=options.quiet), [*kept, *hydra])
     return 0
 

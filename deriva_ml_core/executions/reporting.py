@@ -84,6 +84,14 @@ class SilentReporter:
         """Nothing."""
 
 
+class WarningsReporter(SilentReporter):
+    """Tells only warnings: of a job that somebody else tells about."""
+
+    def warn(self, text: str) -> None:
+        """As the console's reporter."""
+        ConsoleReporter().warn(text)
+
+
 class ConsoleReporter:
     """
     Tells a person at the console.

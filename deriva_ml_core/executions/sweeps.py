@@ -80,6 +80,7 @@ class SweepFacts:
         folder: the parent's folder.
         launcher: the process that launches the jobs.
         stop_on_failure: no job starts after one has failed.
+        shown: a table on the terminal tells of the jobs, so that they need not tell of themselves.
         children: RIDs of the jobs' executions, by number; those of jobs that are launched later may be missing.
         shared: what jobs need not ask again.
     """
@@ -90,6 +91,7 @@ class SweepFacts:
     folder: Path
     launcher: Owner
     stop_on_failure: bool = False
+    shown: bool = False
     children: dict[int, str] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
 

@@ -67,6 +67,7 @@ def test_the_callback_leaves_what_belongs_to_the_launching_process_behind():
     assert callback.__getstate__() == {
         "on_failure": "stop",
         "report": True,
+        "table": True,
         "facts": None,
         "running": None,
         "chosen_launcher": None,

@@ -1,0 +1,106 @@
+"""What a person sees of a sweep: a table while it goes on, and at its end each failure with its own traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+
+from deriva_ml_core.executions.states import Status
+from deriva_ml_hydra_plugins.closing import own_part
+from deriva_ml_hydra_plugins.progress import JobView, headline, most_telling
+
+MODEL = """\
+def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
+    print(f"training at {rate}")
+    if rate == 2:
+        raise ValueError(f"no convergence at {rate}")
+    if rate == 3:
+        return {}["no such key"]
+"""
+SWEEP = ("--multirun", "model_config.rate=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+
+def test_all_failures_are_told_with_their_own_tracebacks(demo_project, tree):
+    """A traceback does not travel from a worker: each is read where the job has left it, without the machinery."""
+    result = demo_project(MODEL).run(*SWEEP)
+
+    assert result.returncode == 1
+    _, children = tree()
+    told = result.stderr[result.stderr.index("Sweep ") :]
+    assert "1 of 3 jobs Uploaded" in told
+    for child, error in zip(children[1:], ("ValueError: no convergence at 2", "KeyError: 'no such key'"), strict=True):
+        assert f"job {child['Sequence']}: {child['RID']} Failed" in told
+        assert error in told
+    assert told.count("Traceback (most recent call last)") == 2
+    assert told.count("src/models/model.py") == 2
+    assert "site-packages" not in told
+    assert re.search(r"job 0 \(\S+, model_config.rate=1\): Uploaded", result.stderr)
+
+
+def test_quiet_tells_only_the_error(demo_project):
+    """`-q`: one line says what went wrong."""
+    result = demo_project(MODEL).run("-q", *SWEEP[:2])
+
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("error: sweep ")
+
+
+def test_on_a_terminal_a_table_tells_of_the_jobs(demo_project, tree):
+    """RIDs, what differs, states; what the workers print stands above it, whole."""
+    made = demo_project(MODEL)
+
+    text = _on_a_terminal(made, SWEEP)
+
+    _, children = tree()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    last = plain[plain.rindex("execution   overrides") :]
+    for child in children:
+        assert re.search(rf"{child['Sequence']}\s+{child['RID']}\s+model_config.rate=\d\s+{child['Status']}", last)
+    assert {f"training at {rate}.0" for rate in (1, 2, 3)} <= {line.strip() for line in plain.splitlines()}
+    assert "Running models.model.train" not in plain
+    assert "KeyError: 'no such key'" in last
+
+
+def _on_a_terminal(made, arguments) -> str:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    process = subprocess.Popen(
+        [str(made.command("deriva-ml-run")), *arguments],
+        cwd=made.root,
+        env=made.environment(TERM="xterm"),
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    read = []
+    with contextlib.suppress(OSError):  # EIO: the last writer has closed its side
+        while block := os.read(ours, 65536):
+            read.append(block)
+    process.wait(60)
+    os.close(ours)
+    return b"".join(read).decode()
+
+
+def _view(number, status):
+    return JobView(number, f"R{number}", f"rate={number}", status)
+
+
+def test_a_table_without_room_shows_what_runs_and_what_failed():
+    """Of 500 jobs a terminal shows 20: those are not the first 20."""
+    views = [_view(number, Status.uploaded) for number in range(8)]
+    views += [_view(8, Status.failed), _view(9, Status.running), _view(10, Status.created)]
+
+    assert [view.number for view in most_telling(views, 2)] == [8, 9]
+    assert [view.number for view in most_telling(views, 4)] == [7, 8, 9, 10]
+    assert headline("P", views) == "Sweep P: 11 jobs: 1 Failed, 1 Running, 8 Uploaded, 1 waiting"
+
+
+def test_a_traceback_that_never_reached_a_model_stays_whole():
+    """It is all that there is to see."""
+    assert own_part("Traceback\n  File 'x'\nError: no") == "Traceback\n  File 'x'\nError: no"
