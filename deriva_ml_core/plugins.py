@@ -185,7 +185,11 @@ class Plugins:
 
     def implements(self, hook: str, *, beside: Collection[str] = ()) -> bool:
         """Whether a plugin, other than those named, implements a hook."""
-        return any(impl.plugin_name not in beside for impl in self._implementations(hook))
+        return any(name not in beside for name in self.implementers(hook))
+
+    def implementers(self, hook: str) -> list[str]:
+        """Names of the plugins that implement a hook, the built-in first."""
+        return [impl.plugin_name for impl in self._implementations(hook)]
 
     def first(self, hook: str, *, only: str | None = None, **arguments: Any) -> Any:
         """
@@ -213,6 +217,15 @@ class Plugins:
         """Every plugin's name and its answer to a hook, which the caller asks for; the built-in first."""
         for impl in self._implementations(hook):
             yield impl.plugin_name, _bound(impl, hook, arguments)
+
+    def one(self, hook: str, plugin: str, **arguments: Any) -> Any:
+        """
+        One plugin's answer to a hook.
+
+        Raises:
+            PluginHookError: it failed.
+        """
+        return next(ask() for name, ask in self.each(hook, **arguments) if name == plugin)
 
     def all(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
         """

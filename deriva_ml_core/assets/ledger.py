@@ -36,6 +36,9 @@ class StagedAsset:
         status: pending (not in the catalog), uploaded, failed (not in the catalog, and why).
         stored_url, md5, size_bytes, mtime_ns: the object that the store has of it, and the state of the file then.
         rid: its row, once there is one.
+        filled: values of columns that plugins gave, beside the model's own.
+        prepared: the state of the file when plugins looked at it.
+        made_by: the plugin that made it from another output.
     """
 
     key: str
@@ -54,6 +57,9 @@ class StagedAsset:
     mtime_ns: int | None = None
     rid: str | None = None
     error: str | None = None
+    filled: dict[str, Any] = field(default_factory=dict)
+    prepared: str | None = None
+    made_by: str | None = None
 
     @property
     def qualified_table(self) -> str:

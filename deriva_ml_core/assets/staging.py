@@ -67,6 +67,8 @@ class Staging:
         rename_file: str | None = None,
         metadata: Mapping[str, Any] | object | None = None,
         description: str | None = None,
+        *,
+        made_by: str | None = None,
         **columns: Any,
     ) -> AssetFilePath:
         """
@@ -82,6 +84,7 @@ class Staging:
             rename_file: the name in the catalog and on disk, where it is to differ.
             metadata: values of the table's own columns: a mapping, or an object with `model_dump`.
             description: text of the asset's Description.
+            made_by: the plugin that made it from another output.
             columns: more values of the table's own columns.
 
         Raises:
@@ -92,8 +95,8 @@ class Staging:
         """
         tables = self._checking_tables()
         table = tables.find(asset_name)
-        values = tables.check_columns(table, {**_as_mapping(metadata), **columns})
         types = tables.check_types(table, asset_types)
+        values = tables.check_columns(table, {**_as_mapping(metadata), **columns}, types)
         source = _existing(file_name)
         relative = _relative_name(file_name, source, rename_file)
         directory = source.is_dir() if source else str(file_name).endswith("/")
@@ -107,6 +110,7 @@ class Staging:
             description=description,
             source=str(source) if source else None,
             directory=directory,
+            made_by=made_by,
         )
         self._refuse_other(asset)
         with _folder_errors(self.folder):
@@ -135,6 +139,13 @@ class Staging:
     def pending(self) -> list[StagedFile]:
         """Files that are not in the catalog as they now are on disk."""
         return [staged for staged in self.files() if not is_uploaded(staged)]
+
+    def keep_facts(self, asset: StagedAsset, facts: Mapping[str, Any]) -> None:
+        """Keep new facts of an output, which may be a file of a registered folder and not in the ledger yet."""
+        if self.ledger.get(asset.key) is None:
+            self.ledger.put(replace(asset, **facts))
+        else:
+            self.ledger.update(asset.key, **facts)
 
     def path(self, asset: StagedAsset) -> Path:
         """Where this output is."""
@@ -215,7 +226,7 @@ class Staging:
             raise DerivaMLValidationError(f"output {key} is not registered")
         table = tables.find(f"{asset.schema}:{asset.table}")
         self.ledger.update(
-            key, columns=tables.check_columns(table, values), asset_types=tables.check_types(table, types)
+            key, columns=tables.check_columns(table, values, types), asset_types=tables.check_types(table, types)
         )
 
     # --- folders ------------------------------------------------------------------------------------------------

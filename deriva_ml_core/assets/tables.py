@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.values import json_value, value_fault
@@ -60,9 +60,15 @@ class AssetTables:
         tag = ROLE_TAGS[role]
         return tag if tag in self._session.vocabularies.terms(self._session.model.ml_table(ASSET_TYPE)) else None
 
-    def check_columns(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    def check_columns(
+        self, table: Table, values: Mapping[str, Any], asset_types: Sequence[str] = (), *, complete: bool = False
+    ) -> dict[str, Any]:
         """
         The values as JSON; all problems of one output are told at once.
+
+        Args:
+            asset_types: of the output.
+            complete: plugins have filled what they fill; until then that may be missing.
 
         Raises:
             DerivaMLValidationError: unknown, reserved or missing columns, values that do not fit, unknown terms.
@@ -70,11 +76,18 @@ class AssetTables:
         given = {name: json_value(value) for name, value in values.items()}
         problems = [problem for name, value in given.items() for problem in self._problems(table, name, value)]
         missing = [name for name in required_columns(table) if given.get(name) is None]
+        if missing and not complete:
+            missing = [name for name in missing if not self._is_filled(table, name, asset_types)]
         if missing:
             problems.append(f"no value for {', '.join(missing)}, which every row of {table.name} must have")
         if problems:
             raise DerivaMLValidationError(f"an output of {table.name} was refused", problems)
         return given
+
+    def _is_filled(self, table: Table, column: str, asset_types: Sequence[str]) -> bool:
+        """Whether a plugin will fill a column before the output is stored."""
+        claims = (claim for _, claim in self._session.plugins.claims if claim.covers(table.name, asset_types))
+        return any(column in claim.fills for claim in claims)
 
     def _problems(self, table: Table, name: str, value: Any) -> Iterable[str]:
         if name in _OURS:

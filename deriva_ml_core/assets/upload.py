@@ -9,7 +9,6 @@ their keys. What is done is written to the ledger as soon as it is done, so a la
 from __future__ import annotations
 
 import logging
-import mimetypes
 import os
 import time
 import zlib
@@ -25,13 +24,14 @@ from deriva_ml_core.assets.locks import file_lock
 from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner, may_pass
 from deriva_ml_core.assets.names import hatrac_path
 from deriva_ml_core.assets.paths import AssetFilePath
+from deriva_ml_core.assets.preparing import PREPARE, Refused, output_of, prepare_outputs
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter, UploadReport
 from deriva_ml_core.assets.records import StoredFile, record_files
 from deriva_ml_core.assets.staging import StagedFile, Staging
 from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, WorkingFolderError
-from deriva_ml_core.hookvalues import OutputFile, Transfer
+from deriva_ml_core.hookvalues import Transfer
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 DEFAULT_WORKERS = 8
 LANES = 3
 """Chunks of one file that travel at a time: one is read and one is written while a third is on its way."""
-
-_TYPES = mimetypes.MimeTypes()  # Python's own table: the machine's would make records differ, and costs 50 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,12 @@ class _Upload:
         self._chunk_size: int | None = None
         self._sending: dict[str, Lock] = {}
         self._unfinished = staging.folder / "unfinished"
-        self._pending = [file for file in staging.pending() if tables is None or file.asset.table in tables]
+        self._refused: list[Refused] = []
+        self._pending = _due(staging, tables)
+        if session.plugins.implements(PREPARE):
+            self._refused = prepare_outputs(session, staging, execution_rid, self._pending, workers=workers)
+            refused = {file.path for file, _ in self._refused}
+            self._pending = [file for file in _due(staging, tables) if file.path not in refused]
         self._meter = ProgressMeter(progress, {file.path: file.path.stat().st_size for file in self._pending})
         large = sum(file.path.stat().st_size > objects.CHUNKED_FROM_BYTES for file in self._pending)
         self._lanes = max(1, min(LANES, workers // max(1, large)))  # connections are bounded by the workers
@@ -116,7 +119,7 @@ class _Upload:
             log.warning("%d file(s) were not uploaded; trying again in %.1f s", len(left), pause_s)
             time.sleep(pause_s)  # the server or the network may come back
             left = self._attempt([file for file, _ in left])
-        for file, error in left:
+        for file, error in (*self._refused, *left):
             self._failed(file, error)
         if self._pending:
             self._meter.say("Uploaded", f"{self.report.total_uploaded} file(s)")
@@ -148,19 +151,7 @@ class _Upload:
             return _Sent(asset, file, 0)
         md5 = asset.md5 if asset.md5 and known else self._hashed(file, stat)
         target = hatrac_path(asset.table, md5, asset.file_name)
-        output = OutputFile(
-            path=file.path,
-            schema=asset.schema,
-            table=asset.table,
-            file_name=asset.file_name,
-            size_bytes=stat.st_size,
-            execution_rid=self._execution,
-            md5=md5,
-            content_type=_TYPES.guess_type(asset.file_name)[0] or "application/octet-stream",
-            asset_types=asset.asset_types,
-            columns=asset.columns,
-            description=asset.description,
-        )
+        output = output_of(file, self._execution, size_bytes=stat.st_size, md5=md5)
         advance = lambda size: self._meter.advance(file.path, size)  # noqa: E731  # a name for the callback
         transfer = Transfer(advance, self._resume_file(target), self._chunk_size, self._lanes)
         with self._sending.setdefault(target, Lock()):  # the same bytes under the same name are one object
@@ -263,6 +254,10 @@ class _Upload:
             self._staging.ledger.update(file.asset.key, status="failed", error=str(error))
 
 
+def _due(staging: Staging, tables: Collection[str] | None) -> list[StagedFile]:
+    return [file for file in staging.pending() if tables is None or file.asset.table in tables]
+
+
 def _stored(asset: StagedAsset) -> StoredFile:
     assert asset.stored_url is not None
     assert asset.md5 is not None
@@ -273,7 +268,7 @@ def _stored(asset: StagedAsset) -> StoredFile:
         size_bytes=asset.size_bytes,
         md5=asset.md5,
         description=asset.description,
-        columns=asset.columns,
+        columns={**asset.filled, **asset.columns},
         asset_types=asset.asset_types,
     )
 

@@ -158,7 +158,7 @@ class ExecutionOutputs(ExecutionLife):
 
     def _clean(self) -> None:
         """The files go, the journal stays: it is small, and says when the run started and stopped."""
-        for name in ("assets", "downloaded-assets", "metadata", "unfinished"):
+        for name in ("assets", "downloaded-assets", "metadata", "unfinished", "prepared"):
             shutil.rmtree(self._opened.folder / name, ignore_errors=True)
 
     def create_dataset(
