@@ -34,6 +34,7 @@ def main() -> int:
         place = Place(Path(name))
         misses = _lists(place, options.runs, options.executions)
         misses += _reports(place, options.runs)
+        misses += _publishing(place, options.runs)
     return int(misses > 0)
 
 
@@ -41,7 +42,7 @@ class Place:
     """A home with an embedded catalog of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.target = folder, ""
         self.env = {
             **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
             "HOME": str(folder),
@@ -122,6 +123,39 @@ def _lists(place: Place, runs: int, executions: int) -> int:
         if "cold" not in name
     ]
     return report(f"{executions} executions, and a sweep of 50", samples, figures)
+
+
+def _publishing(place: Place, runs: int) -> int:
+    from recorded_runs import Run
+
+    parent = place.record(
+        [
+            Run(
+                {"model_config": "quick"},
+                {"learning_rate": number},
+                {"accuracy": number},
+                outputs={f"output-{name}.bin": os.urandom(100_000) for name in range(10)},
+            )
+            for number in range(50)
+        ],
+        parent=True,
+    )
+    names = iter(range(100))
+
+    def publish(*, again: bool) -> object:
+        if not again:
+            place.target = f"target{next(names)}"
+            for arguments in (("create", place.target), ("schema", "install", place.target)):
+                subprocess.run([BIN / "deriva-ml-catalog", *arguments], check=True, env=place.env, capture_output=True)
+        return place.executions("publish", parent, "--to", f"local/{place.target}")()
+
+    subjects = {
+        "publish, with the making of its catalog": lambda: publish(again=False),
+        "publish again": lambda: publish(again=True),
+    }
+    samples = alternate(subjects, runs, warm_ups=0)
+    figures = [Figure("publish", samples["publish, with the making of its catalog"].median, 30, "s")]
+    return report("a sweep of 50 with 500 outputs of 100 kB, and 200 files of metadata", samples, figures)
 
 
 def _reports(place: Place, runs: int) -> int:

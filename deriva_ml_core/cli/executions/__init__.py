@@ -12,6 +12,7 @@ from deriva_ml_core.cli.executions import (
     comparing,
     downloading,
     listing,
+    publishing,
     recovering,
     reporting,
     showing,
@@ -21,7 +22,7 @@ from deriva_ml_core.cli.executions import (
 from deriva_ml_core.cli.executions.commands import PROGRAM
 from deriva_ml_core.cli.main import ArgumentParser, configure_logging, run_command
 
-SUBCOMMANDS = (listing, showing, comparing, tracing, reporting, downloading, recovering, uploading)
+SUBCOMMANDS = (listing, showing, comparing, tracing, reporting, publishing, downloading, recovering, uploading)
 """In the order of `--help`."""
 
 
