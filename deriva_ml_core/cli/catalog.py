@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deriva_ml_core.cli.catalog_schema import add_schema_commands
+from deriva_ml_core.cli.plugin_commands import add_plugin_commands
 from deriva_ml_core.connection.local import default_root
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.local_catalog.errors import Refusal, RootError
@@ -25,7 +26,8 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    args = build_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser(arguments).parse_args(arguments)
     command: Command = args.command
     try:
         return command(args)
@@ -40,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+def build_parser(arguments: Sequence[str] = ("list",)) -> argparse.ArgumentParser:
+    """The command line; actions of plugins are on it where `arguments` ask for none of ours."""
     parser = _Parser(prog="deriva-ml-catalog", description="An embedded Deriva server in a folder.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     creating = _add(commands, "create", _create, "make a catalog")
@@ -58,6 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     restoring = _add(commands, "restore", _restore, "make a folder from a backup; overwrites nothing")
     restoring.add_argument("source", type=Path, help="the backup")
     _listing(_add(commands, "check", _check, "verify every database, every row's constraints, every object's hash"))
+    for added in add_plugin_commands(parser.prog, commands, arguments):
+        added.set_defaults(command=added.get_default("run"))
     return parser
 
 

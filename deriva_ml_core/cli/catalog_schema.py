@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.schema.additions import Added
     from deriva_ml_core.schema.check import SchemaReport
 
 
@@ -41,11 +42,26 @@ def _install(args: argparse.Namespace) -> int:
     from deriva_ml_core.schema.definition import DEFAULT_CURIE_PREFIX
     from deriva_ml_core.schema.install import install_schema
 
+    prefix = args.project or DEFAULT_CURIE_PREFIX
     with _session(args) as session:
-        done = install_schema(session, curie_prefix=args.project or DEFAULT_CURIE_PREFIX)
+        done = install_schema(session, curie_prefix=prefix)
+        added = _install_additions(session, prefix)
     what = "installed the deriva-ml schema" if done.created else "the deriva-ml schema is there"
-    print(f"{what}; terms added: {done.terms_added}")
+    print(f"{what}; terms added: {done.terms_added + added.terms}")
+    if added.tables:
+        print(f"tables of plugins: {', '.join(added.tables)}")
     return 0
+
+
+def _install_additions(session: CatalogSession, curie_prefix: str) -> Added:
+    """What plugins need, beside our own."""
+    from deriva_ml_core.schema.additions import install_additions
+
+    tables, terms = (
+        [one for _, some in session.plugins.all(hook) for one in some]
+        for hook in ("deriva_catalog_tables", "deriva_vocabulary_terms")
+    )
+    return install_additions(session, tables, terms, curie_prefix=curie_prefix)
 
 
 def _check(args: argparse.Namespace) -> int:

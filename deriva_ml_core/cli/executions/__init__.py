@@ -20,20 +20,23 @@ from deriva_ml_core.cli.executions import (
     uploading,
 )
 from deriva_ml_core.cli.executions.commands import PROGRAM
-from deriva_ml_core.cli.main import ArgumentParser, configure_logging, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_command
+from deriva_ml_core.cli.plugin_commands import add_plugin_commands
 
 SUBCOMMANDS = (listing, showing, comparing, tracing, reporting, publishing, downloading, recovering, uploading)
 """In the order of `--help`."""
 
 
-def build_parser() -> ArgumentParser:
-    """The command line."""
+def build_parser(arguments: Sequence[str] = ("list",)) -> ArgumentParser:
+    """The command line; actions of plugins are on it where `arguments` ask for none of ours."""
     parser = ArgumentParser(
         prog=PROGRAM, description="Executions of a catalog: list them, show one, get its files, upload what waits."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for subcommand in SUBCOMMANDS:
         subcommand.add(commands)
+    for added in add_plugin_commands(PROGRAM, commands, arguments):
+        add_common_options(added)
     return parser
 
 
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
-    options = build_parser().parse_args(arguments)
+    options = build_parser(arguments).parse_args(arguments)
     configure_logging(quiet=options.quiet or not options.debug, debug=options.debug)
     code: int = options.run(options)
     return code

@@ -1,0 +1,165 @@
+"""What plugins add to catalogs, to projects' configurations, and to commands."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from deriva_ml_core.cli.catalog import main as catalog_main
+from deriva_ml_core.cli.executions import main as executions_main
+from deriva_ml_core.errors import PluginHookError
+from deriva_ml_core.plugins import Plugins
+from deriva_ml_core.schema.additions import install_additions
+
+TABLES = """
+@hookimpl
+def deriva_catalog_tables():
+    return [
+        NewTable("lab", "Slide", "asset", (NewColumn("Stain", required=True),), comment="Stained tissue"),
+        NewTable("lab", "Stain", "vocabulary"),
+        NewTable("lab", "Bench", "plain", (NewColumn("Number", "int4"),), references=(("lab", "Slide"),)),
+    ]
+
+@hookimpl
+def deriva_vocabulary_terms():
+    return [NewTerm("Asset_Type", "Thumbnail", "A small picture"), NewTerm("Stain", "HE", "Both", ("H&E",), "lab")]
+"""
+
+
+def installed(session):
+    """Installs what plugins want, as `schema install` does."""
+    plugins = Plugins()
+    tables, terms = (
+        [one for _, some in plugins.all(hook) for one in some]
+        for hook in ("deriva_catalog_tables", "deriva_vocabulary_terms")
+    )
+    return install_additions(session, tables, terms)
+
+
+def test_hook_deriva_catalog_tables(install, ml_session):
+    """Of each kind; said again, nothing is made."""
+    install("acme", TABLES)
+
+    first, second = installed(ml_session), installed(ml_session)
+
+    assert first.tables == ("lab:Slide", "lab:Stain", "lab:Bench")
+    assert second.tables == ()
+    assert ml_session.model.table(("lab", "Slide")).is_asset
+    assert ml_session.model.table(("lab", "Stain")).is_vocabulary
+    assert "Slide" in ml_session.model.table(("lab", "Bench")).columns
+
+
+def test_hook_deriva_vocabulary_terms(install, ml_session):
+    """In vocabularies of deriva-ml and of the plugin; said again, none is added."""
+    install("acme", TABLES)
+
+    assert (installed(ml_session).terms, installed(ml_session).terms) == (2, 0)
+
+
+def test_schema_install_tells_what_plugins_made(install, tmp_path, monkeypatch, capsys):
+    """The command that installs the schema makes what installed plugins need."""
+    install("acme", TABLES)
+    monkeypatch.setenv("DERIVA_ML_LOCAL_ROOT", str(tmp_path / "root"))
+    assert catalog_main(["create", "one", "--root", str(tmp_path / "root")]) == 0
+
+    assert catalog_main(["schema", "install", "one", "--root", str(tmp_path / "root")]) == 0
+
+    assert "tables of plugins: lab:Slide, lab:Stain, lab:Bench" in capsys.readouterr().out
+
+
+def test_a_hook_that_fails_ends_the_command(install):
+    """A catalog with half of what is needed must not look well."""
+    install("acme", "@hookimpl\ndef deriva_catalog_tables():\n    raise OSError('no file')")
+
+    with pytest.raises(PluginHookError, match="plugin acme, deriva_catalog_tables: OSError: no file"):
+        Plugins().all("deriva_catalog_tables")
+
+
+COMMANDS = """
+def run(args):
+    print(f"hello {args.name}")
+    return 4
+
+@hookimpl
+def deriva_subcommands():
+    arguments = lambda parser: parser.add_argument("name")
+    return [
+        Subcommand(command, "greet", "say hello", run, arguments)
+        for command in ("deriva-ml-catalog", "deriva-ml-executions")
+    ] + [Subcommand("deriva-ml-catalog", "list", "ours", run)]
+"""
+
+
+@pytest.mark.parametrize("main", [catalog_main, executions_main])
+def test_hook_deriva_subcommands(install, capsys, main):
+    """It runs, with its own exit code, and is on the command's help."""
+    install("acme", COMMANDS)
+
+    assert main(["greet", "you"]) == 4
+    assert "hello you" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "say hello (plugin acme)" in capsys.readouterr().out
+
+
+CONFIG = """
+from hydra_zen import store
+
+def options():
+    store([], group="datasets", name="from_plugin")
+
+@hookimpl
+def deriva_config_modules():
+    return ["acme_configs"]
+"""
+
+
+@pytest.fixture
+def configured(install, project):
+    site = install("acme", CONFIG)
+    (site / "acme_configs.py").write_text(
+        "from hydra_zen import store\nstore([], group='datasets', name='from_plugin')\n"
+    )
+    made = project()
+
+    def run(*arguments: str):
+        return made.run(*arguments, PYTHONPATH=f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+    return run
+
+
+def test_hook_deriva_config_modules(configured):
+    """Options of a plugin are on the menu, and can be chosen."""
+    assert "from_plugin" in configured("--info").stdout
+    assert configured("datasets=from_plugin", "--cfg", "job").returncode == 0
+
+
+def test_a_blocked_plugin_adds_no_options(configured):
+    """Blocking holds before the configuration is composed."""
+    assert "from_plugin" not in configured("--info", "plugins.block=[acme]").stdout
+
+
+def test_the_list_of_plugins_says_what_a_run_here_would_have(configured):
+    """Name, distribution, version, hooks and status, for people and for programs."""
+    shown = configured("--plugins")
+    document = {one["name"]: one for one in json.loads(configured("--plugins", "--json").stdout)}
+    blocked = {one["name"]: one for one in json.loads(configured("--plugins", "--json", "plugins.block=[acme]").stdout)}
+
+    assert shown.stdout.splitlines()[0].split() == ["NAME", "DISTRIBUTION", "VERSION", "STATUS", "HOOKS"]
+    assert document["acme"]["hooks"] == ["deriva_config_modules"]
+    assert (document["acme"]["version"], document["acme"]["status"]) == ("1.2", "active")
+    assert document["hatrac"]["version"]
+    assert blocked["acme"]["status"] == "blocked"
+
+
+def test_a_named_plugin_that_is_broken_stops_the_run_with_exit_code_2(install, demo_project, demo_rows):
+    """Nothing has been written; the line says what to do."""
+    site = install("acme", "import no_such_module_anywhere", name="acme-s3")
+
+    result = demo_project().run("plugins.load=[acme]", PYTHONPATH=str(site))
+
+    assert result.returncode == 2
+    assert "plugin acme (acme-s3 1.2) failed to load: ModuleNotFoundError" in result.stderr.splitlines()[-1]
+    assert all("sentinel" in row["Description"] for row in demo_rows("Execution"))
