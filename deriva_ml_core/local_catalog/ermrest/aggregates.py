@@ -25,7 +25,7 @@ from deriva_ml_core.local_catalog.ermrest.sqlforms import (
     order_form,
 )
 from deriva_ml_core.local_catalog.ermrest.types import ENCODE
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotProvided
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 AGGREGATES = frozenset({"min", "max", "sum", "avg", "cnt", "cnt_d", "array", "array_d", "trs", "tcrs"})
 _INTEGERS = frozenset({"int2", "int4", "int8"})
@@ -54,7 +54,6 @@ def aggregate(
 
     Raises:
         Conflict: the function is not for this type of column.
-        NotProvided: PostgreSQL has it, we have not.
     """
     if function in {"trs", "tcrs"}:
         instance = source.instance if isinstance(source, BoundColumn) else source
@@ -122,14 +121,16 @@ def _array(function: str, sql: str, form: Form) -> tuple[str, Form]:
 
 
 def _extreme(function: str, sql: str, form: Form) -> tuple[str, Form]:
-    if form.array or form.name == "interval":
-        raise NotProvided(f"{function} of arrays and intervals is left out.")
+    if (form.array and is_ordered(form)) or form.name == "interval":
+        return f"pg_{function}({order_form(sql, form)}, {sql})", Form(form.name, array=form.array)
     if form.name not in _ORDERED:
         raise _unfit(function, form)
     return f"{function}({sql})", Form(form.name)
 
 
 def _sum(sql: str, form: Form) -> tuple[str, Form]:
+    if _is_interval(form):
+        return f"pg_interval_sum({sql})", Form(form.name)
     _require_numbers("sum", form)
     if form.name == "int8":
         return _wide_sum(sql), NUMERIC
@@ -138,9 +139,11 @@ def _sum(sql: str, form: Form) -> tuple[str, Form]:
     return f"sum({sql})", INTEGER
 
 
+def _is_interval(form: Form) -> bool:
+    return form.name == "interval" and not form.array
+
+
 def _require_numbers(function: str, form: Form) -> None:
-    if form.name == "interval" and not form.array:
-        raise NotProvided(f"{function} of intervals is left out.")
     if form.array or form.name not in _INTEGERS | _FLOATS:
         raise _unfit(function, form)
 
@@ -156,6 +159,8 @@ def _wide_sum(sql: str) -> str:
 
 
 def _average(sql: str, form: Form) -> tuple[str, Form]:
+    if _is_interval(form):
+        return f"pg_interval_avg({sql})", Form(form.name)
     _require_numbers("avg", form)
     if form.name in _FLOATS:
         return _of_floats("avg", sql), Form("float8")

@@ -32,6 +32,7 @@ _STORED_UNIT = {"year": 12, "years": 12, "mon": 1, "mons": 1}
 
 Amounts = tuple[int, int, Fraction]
 """Months, days and seconds, which PostgreSQL keeps apart."""
+NOTHING: Amounts = (0, 0, Fraction(0))
 
 
 def read_interval(text: str) -> str:
@@ -52,7 +53,7 @@ def read_interval(text: str) -> str:
     days += (months - int(months)) * 30
     seconds += (days - int(days)) * 86400
     sign = -1 if ago else 1
-    return _write((sign * int(months), sign * int(days), sign * Fraction(round(seconds * 10**6), 10**6)))
+    return write((sign * int(months), sign * int(days), sign * Fraction(round(seconds * 10**6), 10**6)))
 
 
 def _parts(text: str) -> list[tuple[Fraction, str]]:
@@ -84,7 +85,8 @@ def _verbose_parts(text: str) -> list[tuple[Fraction, str]]:
     return found
 
 
-def _write(amounts: Amounts) -> str:
+def write(amounts: Amounts) -> str:
+    """The stored form of amounts."""
     months, days, seconds = amounts
     years, months = int(months / 12), int(abs(months) % 12 * (-1 if months < 0 else 1))
     words = [f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in ((years, "year"), (months, "mon"), (days, "day")) if n]
@@ -96,11 +98,30 @@ def _write(amounts: Amounts) -> str:
     return " ".join(words)
 
 
-def order_of(stored: str) -> float:
-    """A number that orders stored intervals: seconds, with months of 30 days."""
+def amounts_of(stored: str) -> Amounts:
+    """The amounts of a stored interval."""
     months, days, seconds = Fraction(0), Fraction(0), Fraction(0)
     for amount, unit in _verbose_parts(stored):
         months += amount * _MONTHS.get(unit, 0)
         days += amount * _DAYS.get(unit, 0)
         seconds += amount * _SECONDS.get(unit, 0)
+    return int(months), int(days), seconds
+
+
+def add(one: Amounts, other: Amounts) -> Amounts:
+    """The sum of two intervals."""
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+def divide(amounts: Amounts, count: int) -> Amounts:
+    """An interval by a number: what is left of months becomes days, what is left of days seconds, to a microsecond."""
+    months, days = int(Fraction(amounts[0], count)), int(Fraction(amounts[1], count))
+    days_left = (Fraction(amounts[0], count) - months) * 30
+    seconds = amounts[2] / count + (Fraction(amounts[1], count) - days + days_left - int(days_left)) * 86400
+    return months, days + int(days_left), Fraction(round(seconds * 10**6), 10**6)
+
+
+def order_of(stored: str) -> float:
+    """A number that orders stored intervals: seconds, with months of 30 days."""
+    months, days, seconds = amounts_of(stored)
     return float((months * 30 + days) * 86400 + seconds)

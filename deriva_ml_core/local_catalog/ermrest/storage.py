@@ -30,7 +30,7 @@ from typing import Any
 import apsw
 
 from deriva_ml_core.local_catalog.database import Pool, connect
-from deriva_ml_core.local_catalog.ermrest import functions
+from deriva_ml_core.local_catalog.ermrest import folds, functions
 from deriva_ml_core.local_catalog.ermrest.elements import Element, load, model_of
 from deriva_ml_core.local_catalog.ermrest.identifiers import encode, time_text
 from deriva_ml_core.local_catalog.ermrest.model import Model, Table
@@ -270,6 +270,7 @@ class Catalog:
 def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     db = connect(path, read_only=read_only)
     functions.install(db)
+    folds.install(db)
     return db
 
 
