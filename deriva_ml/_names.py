@@ -129,6 +129,11 @@ _PLUGINS = {
         "hookvalues",
     ),
 }
+_TESTING = {
+    **dict.fromkeys(("AssetHandlerSuite", "ObserverSuite", "OutputPreparerSuite"), "testing.suites"),
+    **dict.fromkeys(("deriva_catalog", "deriva_execution", "deriva_home", "deriva_project"), "testing.fixtures"),
+    "ProjectFolder": "testing.project",
+}
 _RID = {"RID": "assets.specs"}
 _STATUS = {"Status": "executions.states"}
 
@@ -172,6 +177,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         "main": "cli.split",
     },
     "feature": _FEATURES,
+    "testing": _TESTING,
     "plugins": {**_PLUGINS, **dict.fromkeys(("PluginError", "PluginHookError"), "errors")},
     "asset": {**_ASSETS, "Asset": "executions.asset"},
     "asset.aux_classes": _ASSETS,

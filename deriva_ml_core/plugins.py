@@ -50,7 +50,7 @@ class PluginInfo:
     One plugin, loaded or not.
 
     Args:
-        source: "built-in", "entry point" or "configuration".
+        source: "built-in", "entry point", "configuration" or "by hand".
         distribution, version: that it comes from; None where it is no part of an installed one.
         hooks: that it implements, sorted.
         error: why it is broken.
@@ -148,6 +148,23 @@ class Plugins:
     def broken(self) -> list[PluginInfo]:
         """Those that were found and can't be used."""
         return [info for info in self.infos if info.status == "broken"]
+
+    def add(self, plugin: Any, name: str) -> None:
+        """
+        Register a plugin by hand: in a notebook, or a test. Nothing happens where it is there already.
+
+        Raises:
+            PluginError: it is broken.
+        """
+        with self._lock:
+            if self._loader.manager.is_registered(plugin) or self._loader.manager.has_plugin(name):
+                return
+            self._loader.add(_Found(PluginInfo(name, "by hand"), lambda: plugin), blocked=False)
+            info = self.infos[-1]
+            if info.status == "broken":
+                self.infos.pop()
+                raise PluginError(info.failure)
+            self.__dict__.pop("claims", None)
 
     @property
     def _loader(self) -> _Loader:
