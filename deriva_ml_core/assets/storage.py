@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 _SECONDS_A_DAY = 86_400
@@ -27,6 +28,48 @@ class Cleared:
     files_removed: int
     dirs_removed: int
     bytes_freed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BagFolder:
+    """
+    One bag in a cache.
+
+    Args:
+        path: of the bag; size_bytes: of its files, most of which are links to cached objects.
+        used: when it was last used.
+    """
+
+    dataset_rid: str
+    path: Path
+    size_bytes: int
+    used: datetime
+
+
+def cached_bags(cache_dir: Path) -> list[BagFolder]:
+    """The bags in a cache, sorted by dataset and place."""
+    found = (
+        BagFolder(
+            bag.name.removeprefix("Dataset_"),
+            bag,
+            cache_size(bag).total_bytes,
+            datetime.fromtimestamp(bag.stat().st_mtime, UTC),
+        )
+        for bag in (cache_dir / "bags").glob("*/Dataset_*")
+    )
+    return sorted(found, key=lambda bag: (bag.dataset_rid, str(bag.path)))
+
+
+def delete_bag(bag: BagFolder) -> int:
+    """Remove a bag from its cache, which comes again when it is needed; the bytes that this frees."""
+    freed = sum(file.stat().st_size for file in bag.path.rglob("*") if file.is_file() and file.stat().st_nlink == 1)
+    shutil.rmtree(bag.path.parent, ignore_errors=True)
+    return freed
+
+
+def cached_objects(cache_dir: Path) -> CacheSize:
+    """How much the objects of a cache take."""
+    return cache_size(cache_dir / "objects")
 
 
 def cache_size(cache_dir: Path) -> CacheSize:

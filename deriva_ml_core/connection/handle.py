@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from deriva_ml_core.connection.data import DataMethods
 from deriva_ml_core.connection.features import FeatureMethods
 from deriva_ml_core.connection.runs import RunMethods, close_at_exit
+from deriva_ml_core.connection.storage import StorageMethods
 from deriva_ml_core.connection.tables import TableMethods
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
 from deriva_ml_core.plugins import PluginChoice, Plugins
@@ -29,7 +30,7 @@ LOCAL = "local"
 CONTEXT_FILE = ".deriva-context.json"
 
 
-class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods):
+class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods, StorageMethods):
     """
     A connection to one catalog, and a folder to work in. Use it as a context manager, or close it.
 

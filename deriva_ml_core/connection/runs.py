@@ -137,15 +137,6 @@ class RunMethods(HasSession):
             self.session, workflow=workflow, workflow_type=workflow_type, status=status, dataset=dataset, limit=limit
         )
 
-    def list_execution_dirs(self) -> list[dict[str, Any]]:
-        """The folders of executions in the working folder: RID, path, status."""
-        from deriva_ml_core.executions.journal import read_journals
-
-        return [
-            {"execution_rid": entry.rid, "path": str(path), "status": entry.status.value}
-            for path, entry in read_journals(self.working_dir)
-        ]
-
     def _close_executions(self, reason: str) -> None:
         for execution in list(self._executions):
             execution.close(reason)

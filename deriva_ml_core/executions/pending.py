@@ -60,12 +60,18 @@ def waiting(working_dir: Path, rids: Iterable[str] | None = None) -> list[Waitin
     """The executions of a working folder of which something is not in the catalog; those of `rids` where given."""
     wanted = None if rids is None else set(rids)
     found = (
-        _waiting(path, entry) for path, entry in read_journals(working_dir) if wanted is None or entry.rid in wanted
+        waiting_of(path, entry) for path, entry in read_journals(working_dir) if wanted is None or entry.rid in wanted
     )
     return [one for one in found if one is not None]
 
 
-def _waiting(folder: Path, entry: JournalEntry) -> Waiting | None:
+def waiting_of(folder: Path, entry: JournalEntry) -> Waiting | None:
+    """
+    What of one execution is not in the catalog; None where all is.
+
+    Raises:
+        WorkingFolderError: the list of its outputs can't be read.
+    """
     staged = Staging(folder).pending()
     if not staged and "uploads" not in entry.pending:
         return None
