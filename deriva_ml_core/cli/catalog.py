@@ -51,7 +51,7 @@ def build_parser(arguments: Sequence[str] = ("list",)) -> argparse.ArgumentParse
     _listing(creating)
     _listing(_add(commands, "list", _list, "show the catalogs"))
     _add(commands, "delete", _delete, "remove a catalog and its history").add_argument("name", help="its name or id")
-    _serving(_add(commands, "serve", _serve, "serve the folder over HTTP until SIGTERM"))
+    _serving(_add(commands, "serve", _serve, "serve the folder over HTTP until SIGTERM; with pages for a web browser"))
     _users(commands)
     add_schema_commands(commands, _Parser, default_root())
     saving = _add(commands, "backup", _backup, "copy the folder, consistently, while it is in use")
@@ -165,8 +165,24 @@ def _serve(args: argparse.Namespace) -> int:
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
         ready=lambda url: print(f"listening on {url}", flush=True),
+        pages=_pages,
     )
     return 0
+
+
+def _pages(application: Any) -> dict[str, Any]:
+    """What a person sees who opens the server in a web browser."""
+    import atexit
+
+    from deriva_ml_core.browser import MOUNTS, Site
+    from deriva_ml_core.local_catalog.administration import list_catalogs
+
+    def catalogs() -> list[str]:
+        return [(catalog.names or (catalog.id,))[0] for catalog in list_catalogs(application.root)]
+
+    site = Site(application, catalogs)
+    atexit.register(site.close)
+    return dict.fromkeys(MOUNTS, site)
 
 
 def _user_add(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ A service is an object with `handle(request) -> Response`; it raises `errors.Ref
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -57,6 +57,10 @@ class Application:
             "hatrac": self._hatrac,
             "authn": AuthnService(self._doorkeeper),
         }
+
+    def mount(self, services: Mapping[str, Service]) -> None:
+        """Let others answer below further first path segments, such as pages for people; "" is the root itself."""
+        self._services = {**services, **self._services}
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""

@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,7 +28,7 @@ from typing import Any
 
 from cheroot import wsgi
 
-from .app import Application
+from .app import Application, Service
 from .chunked import ChunkedBody
 from .errors import RootError
 from .root import Root
@@ -234,6 +234,7 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     ready: Callable[[str], None] = lambda _: None,
+    pages: Callable[[Application], Mapping[str, Service]] = lambda _: {},
 ) -> None:
     """
     Serve a root folder until SIGTERM or SIGINT.
@@ -242,6 +243,7 @@ def serve(
         port: 0 takes a free one.
         tls_cert: a PEM file; HTTPS with it and `tls_key`, HTTP without.
         ready: called with the URL once requests are answered.
+        pages: what else the server answers, by first path segment.
 
     Raises:
         RootError: the folder cannot be used, the address is taken, or it is not loopback and the root has no user.
@@ -252,7 +254,9 @@ def serve(
                 f"Whoever reaches {host} could change everything: "
                 "add a user first with `deriva-ml-catalog user add NAME --admin`."
             )
-        server = _make_server((host, port), Application(root), threads=32)
+        application = Application(root)
+        application.mount(pages(application))
+        server = _make_server((host, port), application, threads=32)
         if tls_cert and tls_key:
             server.ssl_adapter = _tls(tls_cert, tls_key)
         _serve_until_signal(server, "https" if tls_cert else "http", ready)

@@ -12,7 +12,7 @@
   const columnOf = (name) => runs.map((run) => text(run.parameters[name]));
 
   // A page that lies in an object store of ours can lead to its rows; a file on disk can't.
-  if (location.pathname.startsWith("/hatrac/")) {
+  if (/^\/(hatrac|browse)\//.test(location.pathname)) {
     for (const place of document.querySelectorAll(".rid[data-rid]")) {
       const link = document.createElement("a");
       link.href = `/id/${encodeURIComponent(data.catalog)}/${place.dataset.rid}`;
