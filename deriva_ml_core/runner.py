@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -22,9 +23,11 @@ from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
+from deriva_ml_core.executions.owner import later_task
+from deriva_ml_core.executions.preemption import Save, giving_way
 from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter, RunSummary
-from deriva_ml_core.executions.signals import one_interrupt, termination_raises
+from deriva_ml_core.executions.signals import GaveWay, one_interrupt, termination_raises
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import TRACEBACK_FILE, JobNotStartedError, Place, current_place
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
@@ -91,6 +94,8 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
             run = _Run(ml, model, configuration, job, _reporter(ml, place), place=place)
             if dry_run:
                 run.dry(call=script_config is not None)
+            elif later_task(os.environ):
+                run.beside()
             else:
                 run.recorded()
 
@@ -112,7 +117,7 @@ def in_its_place(place: Place | None) -> Iterator[Place | None]:
         place.require_turn()
         with one_interrupt() if place.interrupted is None else nullcontext():
             yield place
-    except JobNotStartedError:
+    except (JobNotStartedError, GaveWay):
         raise
     except BaseException as err:
         place.sweep.failed()
@@ -209,14 +214,20 @@ class _Run:
     ) -> None:
         self._ml, self._model, self._configuration = ml, model, configuration
         self._job, self._reporter, self._place = job, reporter, place
+        self._saves: list[Save] = []
 
     def recorded(self) -> None:
         """Run it and record it."""
         if self._place is not None:
             self._place.require_catalog(self._ml.hostname, self._ml.catalog_id)
+        with giving_way(self._saves):
+            self._run_recorded()
+
+    def _run_recorded(self) -> None:
         execution = self._ml.create_execution(
             self._configuration, code=self._code(), hydra=self._job, reporter=self._reporter, place=self._place
         )
+        execution.saves = self._saves
         report: UploadReport | None = None
         try:
             with _exit_means_failure(), execution.execute(upload_follows=True):
@@ -226,11 +237,25 @@ class _Run:
                 execution.keep_log()
             with self._reporter.transfer("outputs") as progress:
                 report = execution.commit_output_assets(progress_callback=progress)
+        except GaveWay:
+            execution.leave()
+            raise
         except BaseException:
             _keep_traceback(execution)
             raise
         finally:
             self._reporter.ended(run_summary(self._ml, execution, report))
+
+    def beside(self) -> None:
+        """
+        Run it as a further task of a job whose first task keeps the record: it gets the same inputs, and an execution
+        that writes nothing to the catalog.
+        """
+        execution = self._ml.create_execution(self._configuration, dry_run=True, code=self._code(), hydra=self._job)
+        try:
+            self._model(ml_instance=self._ml, execution=execution)
+        finally:
+            execution.close("a further task of its job")
 
     def dry(self, *, call: bool) -> None:
         """Check all, bring the inputs, and say what would be recorded."""

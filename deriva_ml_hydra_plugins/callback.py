@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,11 @@ class ExecutionCallback(Callback):
         if self.facts is None:
             _withdraw()
             return
+        from deriva_ml_core.connection.local import URL_VARIABLE
         from deriva_ml_core.executions.sweeps import Place, announce
 
+        if self.facts.catalog_url:  # a user's sbatch may leave the environment behind
+            os.environ.setdefault(URL_VARIABLE, self.facts.catalog_url)
         interrupts = self.running.interrupts if self.running is not None else None
         announce(Place(self.facts, int(config.hydra.job.num), (lambda: interrupts.seen) if interrupts else None))
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from deriva_ml_core.executions.signals import Terminated
 
+CTRL_C = "Ctrl-C"
+
 
 class Interrupts:
     """
@@ -42,7 +44,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # signal's signature
-        self.by = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        self.by = CTRL_C if number == signal.SIGINT else signal.Signals(number).name
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what records the first

@@ -9,41 +9,39 @@ Both are done by replacing one name in the launcher's module while it launches; 
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from deriva_ml_core.errors import DerivaMLExecutionError
+from deriva_ml_hydra_plugins.lost_jobs import lost
 
 Task = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 _LOOK_EVERY_S = 0.2
 
 
 @contextmanager
-def isolated(launcher: Launcher) -> Iterator[None]:
-    """Make the jobs of a launcher that we know independent of each other; nothing for any other."""
+def isolated(launcher: Launcher, submitted: Callable[[Sequence[str]], None]) -> Iterator[None]:
+    """
+    Make the jobs of a launcher that we know independent of each other; nothing for any other.
+
+    Args:
+        submitted: hears the ids of SLURM jobs as soon as they have some, in the order of the jobs.
+    """
     module = type(launcher).__module__
     if module.startswith("hydra_plugins.hydra_joblib_launcher"):
         with _joblib():
             yield
     elif module.startswith("hydra_plugins.hydra_submitit_launcher"):
-        with _submitit(), _project_on_path():
+        from deriva_ml_hydra_plugins.submitit_jobs import patient_jobs
+
+        with patient_jobs(submitted):
             yield
     else:
         yield
-
-
-def lost(why: BaseException | str) -> JobReturn:
-    """What Hydra gets of a job whose process came to no result."""
-    err = why if isinstance(why, Exception) else DerivaMLExecutionError(str(why))
-    return JobReturn(status=JobStatus.FAILED, _return_value=err)
 
 
 # --- joblib -------------------------------------------------------------------------------------------------------
@@ -133,63 +131,3 @@ def _named(err: Exception) -> BaseException | str:
         return err
     _, _, codes = str(err).partition("exit codes of the workers are")
     return f"its worker process died{' with' + codes.rstrip('.') if codes else ''}"
-
-
-# --- submitit -----------------------------------------------------------------------------------------------------
-
-
-class _SubmititJob(Protocol):
-    def results(self) -> list[Any]:
-        """Of each of its tasks."""
-
-
-class PatientJob:
-    """A job of submitit's whose want of a result is a result."""
-
-    def __init__(self, job: _SubmititJob) -> None:
-        self._job = job
-
-    def results(self) -> list[Any]:
-        """Of each task; a failed JobReturn where there is none."""
-        try:
-            return self._job.results()
-        except Exception as err:  # noqa: BLE001  # killed, timed out, or what it left can't be read: this job's fate
-            return [lost(err)]
-
-
-@contextmanager
-def _submitit() -> Iterator[None]:
-    import submitit
-
-    before = submitit.AutoExecutor
-
-    class PatientExecutor(before):  # type: ignore[valid-type,misc]  # the class that was there, whichever
-        def map_array(self, *given: Any) -> list[PatientJob]:
-            jobs = super().map_array(*given)
-            for job in jobs:
-                if self.cluster == "local":  # a result of this host is there at once, or never
-                    job._results_timeout_s = 1  # noqa: SLF001
-            return [PatientJob(job) for job in jobs]
-
-    vars(submitit)["AutoExecutor"] = PatientExecutor
-    try:
-        yield
-    finally:
-        vars(submitit)["AutoExecutor"] = before
-
-
-@contextmanager
-def _project_on_path() -> Iterator[None]:
-    """Submitit's processes don't inherit sys.path; they do inherit the environment."""
-    before = os.environ.get("PYTHONPATH")
-    theirs = (sys.base_prefix, sys.prefix)
-    ours = [entry for entry in sys.path if entry and not entry.startswith(theirs)]
-    entries = [*ours, *(before.split(os.pathsep) if before else ())]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before

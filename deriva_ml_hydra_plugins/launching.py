@@ -36,6 +36,7 @@ class RecordedLauncher:
         # Back where it was: what is saved and sent to the jobs says what the user chose.
         with read_write(config), open_dict(config.hydra):
             config.hydra.launcher = callback.chosen_launcher
+            config.hydra.job.name = _job_name(config)
         self._chosen: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -59,7 +60,7 @@ class RecordedLauncher:
         """The same for jobs of any numbers."""
         self._sweep.launching(jobs)
         try:
-            with isolated(self._chosen):
+            with isolated(self._chosen, lambda ids: self._sweep.submitted(dict(zip(jobs, ids, strict=True)))):
                 returns = list(self._chosen.launch(list(jobs.values()), Numbers(jobs)))
             self._hear(dict(zip(jobs, returns, strict=True)))
         except BaseException:  # Ctrl-C too: this is the last place that surely hears of it
@@ -120,6 +121,18 @@ class Numbers(int):
     def __add__(self, place: int) -> int:
         """The number of the job at a place of the batch."""
         return self.numbers[place]
+
+
+def _job_name(config: DictConfig) -> str:
+    """The experiment's, where hydra-zen's wrapper has named the job after its own module."""
+    name = str(config.hydra.job.name)
+    if name != _HYDRA_ZEN:
+        return name
+    experiment = config.hydra.runtime.choices.get("experiment")
+    return str(experiment or config.hydra.job.config_name or name)
+
+
+_HYDRA_ZEN = "_implementations"
 
 
 class _Muted(JobReturn):

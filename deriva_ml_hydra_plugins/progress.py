@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.executions.durations import duration_words
 from deriva_ml_core.executions.journal import FILE_NAME, JournalEntry, executions_folder, now, read_entry
+from deriva_ml_core.executions.owner import slurm_job
 from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import SweepJob
@@ -92,8 +93,7 @@ def _seconds(entry: JournalEntry) -> float | None:
 
 
 def _slurm(entry: JournalEntry) -> str:
-    owner = entry.owner
-    return " ".join(filter(None, (owner.slurm_job_id, owner.slurm.get("node")))) if owner else ""
+    return " ".join(filter(None, (slurm_job(entry.slurm), entry.slurm.get("node"))))
 
 
 def _differing(overrides: Sequence[Sequence[str]]) -> set[str]:

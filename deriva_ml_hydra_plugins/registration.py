@@ -10,6 +10,36 @@ NAME = "deriva_ml"
 CALLBACK = "deriva_ml_hydra_plugins.callback.ExecutionCallback"
 
 
+# Beside the chosen options of the launcher in question, so that each can be set on a command line.
+_PRESETS = {
+    "deriva_slurm": (
+        "submitit_slurm",
+        {
+            "submitit_folder": "${hydra.sweep.dir}/slurm/%j",
+            "name": "${hydra.job.name}",
+            "timeout_min": 60,
+            "signal_delay_s": 120,
+            "max_num_timeout": 0,
+            "stderr_to_stdout": True,
+        },
+    ),
+    "deriva_submitit": (
+        "submitit_local",
+        {"submitit_folder": "${hydra.sweep.dir}/jobs/%j", "name": "${hydra.job.name}", "stderr_to_stdout": True},
+    ),
+}
+"""Launchers of ours: name -> the one that it stands on, and what it says otherwise."""
+
+
+def register_launchers() -> None:
+    """Add our presets to the group hydra/launcher; one that a project has stored under the same name stays."""
+    store = ConfigStore.instance()
+    there = store.repo.get("hydra", {}).get("launcher", {})
+    for name, (base, values) in _PRESETS.items():
+        if f"{name}.yaml" not in there:
+            store.store(group="hydra/launcher", name=name, node={"defaults": [base, "_self_"], **values})
+
+
 def register_callback() -> None:
     """Add an entry to the callbacks of the node hydra/config in place: a project may have stored that node itself."""
     node = ConfigStore.instance().repo.get("hydra", {}).get("config.yaml")

@@ -6,7 +6,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -16,6 +16,7 @@ from deriva_ml_core.analysis.report_storage import keep_report
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.connection.local import LOCAL, served_url
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.children import Unstarted, make_children
@@ -38,9 +39,18 @@ from deriva_ml_core.workflows.provenance import CodeReference, find_code_referen
 from deriva_ml_core.workflows.sameness import code_facts
 from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_hydra_plugins.closing import last_words
-from deriva_ml_hydra_plugins.interrupts import Interrupts
+from deriva_ml_hydra_plugins.interrupts import CTRL_C, Interrupts
 from deriva_ml_hydra_plugins.plan import Plan, as_current, build, make_plan, model_of, plan_again
 from deriva_ml_hydra_plugins.progress import Jobs, LiveTable, PlainLines, Progress, is_terminal
+from deriva_ml_hydra_plugins.slurm_sweep import (
+    asked_to_leave,
+    cancel,
+    launches_slurm_jobs,
+    place_of,
+    require_served_catalog,
+    running_jobs,
+    slurm_words,
+)
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +103,8 @@ def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True) -> Ru
 
 def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner: Manner) -> RunningSweep:
     connection = _one_connection(plan)
+    if launches_slurm_jobs(config):
+        require_served_catalog(connection)
     model, key = model_of(plan.first)
     if model is not None:
         require_model(model, key)
@@ -144,8 +156,7 @@ def _one_connection(plan: Plan) -> Any:
             connection = build(outline, "deriva_ml")
         if connection is None:
             raise DerivaMLConfigurationError("deriva_ml says where to connect: choose one with deriva_ml=NAME")
-        read = connection.get if isinstance(connection, Mapping) else lambda name, c=connection: getattr(c, name)
-        places.setdefault((str(read("hostname")), str(read("catalog_id"))), connection)
+        places.setdefault(place_of(connection), connection)
     if len(places) > 1:
         named = " and ".join(f"catalog {catalog} of {host}" for host, catalog in places)
         raise DerivaMLConfigurationError(
@@ -235,6 +246,7 @@ class RunningSweep:
             shown=manner.table and is_terminal() and isinstance(self._reporter, ConsoleReporter),
             children={number: job.rid for number, job in self.jobs.items()},
             shared=_shared(ml, execution),
+            catalog_url=served_url() if ml.hostname == LOCAL else None,
         )
         execution.execution_start()
         self.launching(plan.jobs or {})
@@ -267,6 +279,11 @@ class RunningSweep:
         make_children(session, self._execution.journal_entry, made)
         self.facts.children.update({number: job.rid for number, job in made.items()})
 
+    def submitted(self, slurm_jobs: Mapping[int, str]) -> None:
+        """SLURM has taken these jobs; whoever ends this sweep's record must know them, also where this process dies."""
+        self.jobs |= {number: replace(self.jobs[number], slurm_job=job) for number, job in slurm_jobs.items()}
+        keep_jobs(self.facts.folder, self.jobs)
+
     def finish(self) -> Status:
         """Give every child and the parent a true end, once."""
         with self._lock:
@@ -276,12 +293,12 @@ class RunningSweep:
         try:
             self._watching.set()
             self._watch.join()
-            if self.interrupts.by is not None:
-                self.facts.stop(f"the sweep was stopped by {self.interrupts.by}")
-                stop_children(self._ml.working_dir, self.facts.parent)
+            by = self.interrupts.by
+            if by is not None and self._stopped(by):
+                by = None
             entry = self._execution.journal_entry
             self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, self._unstarted())
-            status = end_parent(self._execution, self.children, self.interrupts.by)
+            status = end_parent(self._execution, self.children, by)
             self._keep_report()
             return status
         finally:
@@ -300,6 +317,19 @@ class RunningSweep:
         if self.wants_report and self.interrupts.by is None and self._execution.status.is_final:
             keep_report(self._ml.session, self._ml.cache_dir, self._execution.execution_rid)
 
+    def _stopped(self, by: str) -> bool:
+        """This process was told to end: end the jobs, too, or leave those of SLURM's running; whether they are left."""
+        slurm_jobs = running_jobs(self.jobs.values())
+        if self.progress is not None and slurm_jobs:  # a live table would draw over the question
+            self.progress.stop()
+        if slurm_jobs and by == CTRL_C and asked_to_leave(len(slurm_jobs)):
+            self._reporter.say(f"Detached. Come back with: deriva-ml-executions watch {self.facts.parent}")
+            return True
+        self.facts.stop(f"the sweep was stopped by {by}")
+        stop_children(self._ml.working_dir, self.facts.parent)
+        cancel(slurm_jobs, self._reporter)
+        return False
+
     def _end_the_dead(self) -> None:
         """A job that is killed has its true status soon, not only when the sweep ends."""
         known: set[str] = {self.facts.parent}
@@ -307,7 +337,7 @@ class RunningSweep:
             if self.progress is not None:
                 self.progress.look()
             try:
-                end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known)
+                end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known, dict(self.jobs))
             except DerivaMLException as err:  # the sweep's end looks again
                 log.warning("sweep %s: %s", self.facts.parent, err)
 
@@ -338,7 +368,7 @@ class RunningSweep:
     def _progress(self) -> Progress | None:
         if self._reporter is SILENT:
             return None
-        jobs = Jobs(self._ml.working_dir, self.jobs)
+        jobs = Jobs(self._ml.working_dir, self.jobs, lambda: slurm_words(self.jobs.values()))
         if self.facts.shown:
             return LiveTable(self.facts.parent, jobs)
         return PlainLines(self.facts.parent, jobs, self._reporter)

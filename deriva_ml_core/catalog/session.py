@@ -116,7 +116,7 @@ class CatalogSession:
         _require_identifier("hostname", hostname, r"[A-Za-z0-9._-]+(:\d+)?")
         _require_identifier("catalog", number, r"[^/?#@\s]+")
         if credential is None and base_url is None:
-            credential = _stored_credential(hostname)
+            credential = stored_credential(hostname)
         # Somebody waits for the first answer, and a wrong name is likelier than a server that is away for a moment.
         first = patience or Patience(connect_repeats=1, answer_repeats=2, doubt_unknown_names=False)
         client = HttpClient(base_url or f"https://{hostname}", credential=credential, hostname=hostname, patience=first)
@@ -353,7 +353,7 @@ class CatalogSession:
         )
 
 
-def _stored_credential(hostname: str) -> Credential | None:
+def stored_credential(hostname: str) -> Credential | None:
     """
     Deriva's own login for a host (~/.deriva), refreshed by deriva where it is a Globus one.
 

@@ -7,8 +7,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLNotFoundError
+from deriva_ml_core.errors import (
+    CatalogUnreachable,
+    DerivaMLAuthenticationError,
+    DerivaMLConfigurationError,
+    DerivaMLNotFoundError,
+)
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 ROOT_VARIABLE = "DERIVA_ML_LOCAL_ROOT"
+URL_VARIABLE = "DERIVA_ML_LOCAL_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +30,14 @@ class LocalConnection:
     """A session with an embedded catalog, and the server that answers it."""
 
     session: CatalogSession
-    server: LocalServer
+    server: LocalServer | None
     root: Path
 
     def close(self) -> None:
         """End the session, and the server where no other connection of this process uses it."""
         self.session.close()
-        _release(self.root)
+        if self.server is not None:
+            _release(self.root)
 
 
 _servers: dict[Path, tuple[LocalServer, int]] = {}  # by root: the server, and how many connections use it
@@ -70,6 +78,22 @@ def default_root() -> Path:
     return Path(platformdirs.user_data_dir("deriva-ml")) / "local"
 
 
+def served_url() -> str | None:
+    """
+    Where `deriva-ml-catalog serve` serves the embedded catalog: DERIVA_ML_LOCAL_URL; None: it is in this process.
+
+    Raises:
+        DerivaMLConfigurationError: it is no URL.
+    """
+    url = os.environ.get(URL_VARIABLE, "").rstrip("/")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+        raise DerivaMLConfigurationError(
+            f"{URL_VARIABLE} is {url!r}: set it to what `deriva-ml-catalog serve` prints, such as http://host:8080"
+        )
+    return url or None
+
+
 def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:
     """
     Start the server and connect to it.
@@ -85,11 +109,10 @@ def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:
     from deriva_ml_core.local_catalog import RootError
 
     root = default_root()
+    if url := served_url():
+        return LocalConnection(_connect_served(url, catalog_id, **options), None, root)
     if not root.is_dir():
-        raise DerivaMLNotFoundError(
-            f"there is no embedded catalog yet (none in {root}): "
-            f"`deriva-ml-catalog create NAME` makes one, {ROOT_VARIABLE} says where else to look"
-        )
+        raise DerivaMLNotFoundError(_no_root(root))
     server = _acquire(root)
     try:
         session = CatalogSession.connect(
@@ -108,6 +131,36 @@ def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:
         _release(root)
         raise
     return LocalConnection(session, server, root)
+
+
+def _no_root(root: Path) -> str:
+    if os.environ.get("SLURM_JOB_ID"):  # another host than the one that has it, most likely
+        return (
+            f"there is no embedded catalog on this node (none in {root}): run `deriva-ml-catalog serve` on the host "
+            f"that has it, and set {URL_VARIABLE} to its address"
+        )
+    return (
+        f"there is no embedded catalog yet (none in {root}): "
+        f"`deriva-ml-catalog create NAME` makes one, {ROOT_VARIABLE} says where else to look"
+    )
+
+
+def _connect_served(url: str, catalog_id: str | int, **options: Any) -> CatalogSession:
+    """The login is the one that deriva's credential file has for the URL's host and port."""
+    from deriva_ml_core.catalog.session import CatalogSession, stored_credential
+
+    netloc = urlsplit(url).netloc
+    try:
+        return CatalogSession.connect(LOCAL, catalog_id, base_url=url, credential=stored_credential(netloc), **options)
+    except CatalogUnreachable as err:
+        raise CatalogUnreachable(
+            f"the embedded catalog does not answer at {url} ({URL_VARIABLE}): is `deriva-ml-catalog serve` running?"
+        ) from err
+    except DerivaMLAuthenticationError as err:
+        raise DerivaMLAuthenticationError(
+            f"the embedded catalog at {url} asks for a login: `deriva-ml-catalog user add NAME` gives a token, which "
+            f'goes into ~/.deriva/credential.json as {{"{netloc}": {{"bearer-token": "TOKEN"}}}}'
+        ) from err
 
 
 def _catalog_names(root: Path) -> list[str]:

@@ -5,7 +5,7 @@ How an execution gets its journal and its row.
     a job of a sweep   the row is there, made by the process that launched the sweep: journal on disk, and the row
                        hears of this run with its first status
     the same again     a job that is run again (after a preemption, or by --resume) goes on with its journal; what an
-                       attempt that had ended left behind is put aside, not mixed with what comes
+                       earlier attempt left behind is put aside, not mixed with what comes, but for checkpoints
 
 The RID is known and the journal written before the row is, so that there is no moment at which a killed process leaves
 a row that no journal knows of.
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.journal import FILE_NAME, Change, Journal, JournalEntry, now, read_entry, write_beside
+from deriva_ml_core.executions.owner import slurm_facts
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.workflows.workflow import Workflow
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RID_FILE_VARIABLE = "DERIVA_ML_SAVE_EXECUTION_RID"
+CHECKPOINTS = "checkpoints"
+"""In a child's folder: what its model saved before SLURM interrupted it."""
 ATTEMPTS = "attempts"
 """Below a child's folder: what earlier attempts left, one folder each."""
 
@@ -56,6 +59,7 @@ def first_entry(
         configuration=configuration.model_dump(mode="json"),
         parent=place.sweep.parent if place else None,
         sequence=place.sequence if place else None,
+        slurm=slurm_facts(os.environ),
         pending=frozenset({"facts"} if place else {"row"}),
     )
 
@@ -88,8 +92,8 @@ def _again(folder: Path, entry: JournalEntry) -> JournalEntry:
     if last is None:
         return entry
     before = read_entry(last)
-    if last == folder and before.status.is_final:
-        put_aside(folder)
+    if last == folder:
+        put_aside(folder)  # also of one that SLURM interrupted: its model starts anew, and stages its outputs anew
     return replace(entry, changes=(*before.changes, *entry.changes), restarts=before.restarts + 1)
 
 
@@ -104,7 +108,7 @@ def _last_attempt(folder: Path) -> Path | None:
 
 def put_aside(folder: Path) -> Path:
     """
-    Move what an attempt that has ended left behind to a folder of its own; the journal stays.
+    Move what an attempt that has ended left behind to a folder of its own; the journal and the checkpoints stay.
 
     Raises:
         WorkingFolderError: the folder can't be written.
@@ -114,7 +118,7 @@ def put_aside(folder: Path) -> Path:
     try:
         aside.mkdir(parents=True)
         for path in folder.iterdir():
-            if path.name not in (ATTEMPTS, FILE_NAME):
+            if path.name not in (ATTEMPTS, CHECKPOINTS, FILE_NAME):
                 path.rename(aside / path.name)
         shutil.copy2(folder / FILE_NAME, aside / FILE_NAME)
     except OSError as err:

@@ -64,6 +64,8 @@ def end_unstarted(
     session: CatalogSession, jobs: Mapping[int, SweepJob], unstarted: Mapping[int, Unstarted], rids: Sequence[str]
 ) -> None:
     """Give children that no process has opened their end; one request, or two."""
+    if not rids:
+        return
     numbers = {job.rid: number for number, job in jobs.items()}
     word = session.model.generation.status_word
     ended = []

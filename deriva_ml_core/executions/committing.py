@@ -14,6 +14,7 @@ from deriva_ml_core.errors import DerivaMLUploadError
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.journal import JournalEntry
 from deriva_ml_core.executions.observing import tell_committed, tell_ended
+from deriva_ml_core.executions.signals import GaveWay
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _not_finished(session: CatalogSession, opened: Opened, error: BaseException)
     recorder = opened.recorder
     detail = failure_text(error)
     recorder.note(detail)
+    if isinstance(error, GaveWay):  # it will be done again
+        return
     if not recorder.journal.entry.pending & {"status"}:
         recorder.change(Status.failed, detail)
     else:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deriva_ml_core.executions.owner import slurm_facts
 from deriva_ml_core.hookspecs import hookimpl
 
 # Shell patterns of names. What changes the result of a run, or says where it ran; nothing that holds an account.
@@ -299,5 +300,5 @@ def _container_facts(env: Mapping[str, str]) -> dict[str, Any]:
 def _scheduler_facts(env: Mapping[str, str]) -> dict[str, Any]:
     for kind, name in (("slurm", "SLURM_JOB_ID"), ("pbs", "PBS_JOBID"), ("lsf", "LSB_JOBID")):
         if name in env:
-            return {"kind": kind, "job_id": env[name]}
+            return {"kind": kind, "job_id": env[name], **(slurm_facts(env) if kind == "slurm" else {})}
     return {"kind": None}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from deriva_ml_core.executions.execution_family import ExecutionFamily
 from deriva_ml_core.executions.execution_inputs import ExecutionInputs
 from deriva_ml_core.executions.execution_outputs import ExecutionOutputs
+from deriva_ml_core.executions.execution_restarts import ExecutionRestarts
 
 
-class Execution(ExecutionInputs, ExecutionOutputs, ExecutionFamily):
+class Execution(ExecutionInputs, ExecutionOutputs, ExecutionFamily, ExecutionRestarts):
     """
     One execution that this process runs: make it with `DerivaML.create_execution`.
 

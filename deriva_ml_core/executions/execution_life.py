@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from deriva_ml_core.executions.observing import tell
 from deriva_ml_core.executions.opening import Connection, Opened, Request, discard, open_execution
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 from deriva_ml_core.executions.reopening import reopen_execution
+from deriva_ml_core.executions.signals import GaveWay
 from deriva_ml_core.executions.states import Status, as_status
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class ExecutionLife:
         self._started: float | None = None
         self._process = os.getpid()
         self._upload_follows = False
+        self.saves: list[Callable[[], object]] = []
         self.uploaded_assets: dict[str, list[AssetFilePath]] = {}
         self._opened = self._open(configuration, workflow, reload, dry_run, request)
 
@@ -264,7 +267,7 @@ class ExecutionLife:
         self._stop_heart()
         self._measure()
         record_failure(self._opened.recorder, error)
-        if not self.is_dry_run:
+        if not self.is_dry_run and not isinstance(error, GaveWay):
             from deriva_ml_core.executions.leftovers import upload_leftovers
 
             upload_leftovers(self._session, self._opened, self._ml.upload_on_failure, error)

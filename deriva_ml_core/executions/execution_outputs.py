@@ -11,6 +11,7 @@ from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.specs import DRY_RUN_RID
+from deriva_ml_core.executions.beginning import CHECKPOINTS
 from deriva_ml_core.executions.committing import commit
 from deriva_ml_core.executions.execution_life import ExecutionLife
 from deriva_ml_core.executions.opening import METADATA_TABLE
@@ -158,7 +159,7 @@ class ExecutionOutputs(ExecutionLife):
 
     def _clean(self) -> None:
         """The files go, the journal stays: it is small, and says when the run started and stopped."""
-        for name in ("assets", "downloaded-assets", "metadata", "unfinished", "prepared"):
+        for name in ("assets", "downloaded-assets", "metadata", "unfinished", "prepared", CHECKPOINTS):
             shutil.rmtree(self._opened.folder / name, ignore_errors=True)
 
     def create_dataset(

@@ -68,7 +68,8 @@ class JournalEntry:
         environment: RID and description of its environment snapshot in the catalog, which is also told the times.
         pending: what the catalog has not been told: "row" (its row may not exist), "facts" (a row is there, without
             its own workflow and description), "status", "durations", "times", "uploads".
-        restarts: how often another process has taken it over.
+        restarts: how often its model has been started again.
+        slurm: what SLURM said of the job in which its model last started (`owner.slurm_facts`).
         damaged: the file could not be read; only the RID, from the folder's name, is sure.
     """
 
@@ -94,6 +95,7 @@ class JournalEntry:
     environment: Mapping[str, str] = field(default_factory=dict)
     pending: frozenset[str] = frozenset()
     restarts: int = 0
+    slurm: Mapping[str, str] = field(default_factory=dict)
     damaged: bool = False
 
     def changed_to(self, status: Status, detail: str | None = None) -> JournalEntry:
@@ -168,9 +170,7 @@ class Journal:
 
         The caller has made sure that the other process is gone.
         """
-        entry = read_entry(folder)
-        restarts = entry.restarts + (entry.owner is not None and entry.owner != this_process())
-        return cls.start(folder, replace(entry, owner=this_process(), damaged=False, restarts=restarts))
+        return cls.start(folder, replace(read_entry(folder), owner=this_process(), damaged=False))
 
     @property
     def entry(self) -> JournalEntry:

@@ -11,6 +11,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import LinkedAsset, linked_assets
 from deriva_ml_core.executions.journal import JournalEntry, executions_folder, read_entry
+from deriva_ml_core.executions.owner import slurm_job
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 from deriva_ml_core.executions.recorder import parse_times
 
@@ -130,7 +131,9 @@ def _times(entry: JournalEntry) -> Document:
         "start_time": _text(entry.start_time),
         "stop_time": _text(entry.stop_time),
         "host": owner.host if owner else None,
-        "slurm_job_id": owner.slurm_job_id if owner else None,
+        "slurm_job_id": slurm_job(entry.slurm),
+        "slurm": dict(entry.slurm),
+        "restarts": entry.restarts,
     }
 
 
@@ -138,7 +141,7 @@ def _recorded_times(linked: Iterable[LinkedAsset]) -> Document:
     """From the environment snapshot in the catalog; empty where the run has not stopped or its release says nothing."""
     descriptions = (one.asset.row.get("Description") for one in linked if one.role == "Output")
     start, stop = next((times for text in descriptions if (times := parse_times(text))), (None, None))
-    return {"start_time": start, "stop_time": stop, "host": None, "slurm_job_id": None}
+    return {"start_time": start, "stop_time": stop, "host": None, "slurm_job_id": None, "slurm": {}, "restarts": None}
 
 
 def _text(time: datetime | None) -> str | None:

@@ -20,7 +20,26 @@ _SLURM = {
     "node": "SLURMD_NODENAME",
     "cluster": "SLURM_CLUSTER_NAME",
     "restarts": "SLURM_RESTART_COUNT",
+    "launcher": "SUBMITIT_EXECUTOR",
 }
+
+
+def slurm_facts(env: Mapping[str, str]) -> dict[str, str]:
+    """What SLURM says of the job that an environment belongs to; {} outside SLURM."""
+    if not env.get("SLURM_JOB_ID"):
+        return {}
+    return {name: env[variable] for name, variable in _SLURM.items() if env.get(variable)}
+
+
+def slurm_job(facts: Mapping[str, str]) -> str | None:
+    """A job as sacct takes it: the array's element where it is one; None where the facts are of no job."""
+    array, task = facts.get("array_job_id"), facts.get("array_task_id")
+    return f"{array}_{task}" if array and task else facts.get("job_id")
+
+
+def later_task(env: Mapping[str, str]) -> bool:
+    """Whether this is a task of a job that SLURM runs in several: the first of them keeps the record."""
+    return env.get("SUBMITIT_EXECUTOR") == "slurm" and env.get("SLURM_PROCID", "0") != "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +66,12 @@ class Owner:
     @property
     def slurm_job_id(self) -> str | None:
         """As sacct takes it: the array's element where it is one."""
-        array, task = self.slurm.get("array_job_id"), self.slurm.get("array_task_id")
-        return f"{array}_{task}" if array and task else self.slurm.get("job_id")
+        return slurm_job(self.slurm)
+
+    @property
+    def may_be_requeued(self) -> bool:
+        """Whether SLURM may run the same call again, in another process: submitit's jobs."""
+        return self.slurm.get("launcher") == "slurm"
 
     @property
     def is_alive(self) -> bool | None:
@@ -78,8 +101,8 @@ class Owner:
 def this_process() -> Owner:
     """This process, now: after a fork it is another one."""
     pid = os.getpid()
-    slurm = {name: os.environ[variable] for name, variable in _SLURM.items() if os.environ.get(variable)}
-    return Owner(socket.gethostname(), _boot_id(), _pid_namespace(), pid, process_start(pid) or "", slurm)
+    start = process_start(pid) or ""
+    return Owner(socket.gethostname(), _boot_id(), _pid_namespace(), pid, start, slurm_facts(os.environ))
 
 
 def process_start(pid: int) -> str | None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.children import Unstarted
-from deriva_ml_core.executions.journal import JournalEntry, read_journals
+from deriva_ml_core.executions.fate import fate_of
+from deriva_ml_core.executions.journal import JournalEntry, read_entry, read_journals
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle, unfinished
-from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs
+from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, stop_sweep
 
 if TYPE_CHECKING:
     from deriva_ml_core.executions.execution import Execution
@@ -65,6 +66,20 @@ def recover(ml: Reopening) -> Iterator[Recovered]:
         yield from _parent(ml, path, entry)
 
 
+def recover_one(ml: Reopening, path: Path) -> Iterator[Recovered]:
+    """
+    The same for one sweep of the working folder, or one run.
+
+    Args:
+        path: the folder of its parent.
+    """
+    entry = read_entry(path)
+    if (path / JOBS_FILE).exists() and unfinished(entry):
+        yield from _parent(ml, path, entry)
+    else:
+        yield from _one(ml, path, entry)
+
+
 def recover_quietly(ml: Reopening) -> None:
     """The same for a command that is about something else: it says only in the log what it did."""
     try:
@@ -95,6 +110,7 @@ def _parent(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovere
     execution = ml.resume_execution(entry.rid)
     if execution.status is Status.created:
         execution.execution_start()
+    stop_sweep(path, "the record of the sweep has been completed")  # of a job that is still in some queue
     status = end_parent(execution, children)
     yield Recovered(entry.rid, status, execution.journal_entry.detail)
 
@@ -102,17 +118,16 @@ def _parent(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovere
 def _may_live(entry: JournalEntry) -> str | None:
     """Why an execution is not touched; None where its process is surely gone."""
     owner = entry.owner
-    if owner is not None and owner.is_alive is False:
-        return None
     if owner is None:
         return "its journal does not say which process runs it"
-    sure = "runs" if owner.is_alive else "may run"
+    fate = fate_of(owner)
+    if fate.dead:
+        return None
+    sure = "runs" if fate.alive else "may run"
     job = f", SLURM job {owner.slurm_job_id}" if owner.slurm_job_id else ""
     return f"it {sure} (process {owner.pid} on {owner.host}{job})"
 
 
 def _detail(path: Path, before: JournalEntry) -> str | None:
-    from deriva_ml_core.executions.journal import read_entry
-
     entry = read_entry(path)
     return entry.detail if unfinished(before) else "the catalog has been told"

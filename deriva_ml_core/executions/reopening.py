@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.errors import DerivaMLExecutionError, DerivaMLExecutionNotFound, nearest
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
+from deriva_ml_core.executions.fate import fate_of
 from deriva_ml_core.executions.journal import Journal, executions_folder, read_entry, read_journals
 from deriva_ml_core.executions.opening import Opened
 from deriva_ml_core.executions.owner import this_process
@@ -29,7 +30,7 @@ def reopen_execution(ml: Connection, rid: str) -> Opened:
     entry = read_entry(folder)
     if entry.damaged:
         raise DerivaMLExecutionError(f"the journal of execution {rid} can't be read: {folder}")
-    if entry.owner is not None and entry.owner != this_process() and entry.owner.is_alive is not False:
+    if entry.owner is not None and entry.owner != this_process() and not fate_of(entry.owner).dead:
         where = f"process {entry.owner.pid} on {entry.owner.host}"
         raise DerivaMLExecutionError(f"execution {rid} may still be running ({where}): end that first")
     recorder = StatusRecorder(ml.session, Journal.take_over(folder))

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,8 @@ def prepare(ml: Reopening, rid: str, *, other_code: bool = False) -> Resumption:
     _require_ended(ml.session, parent)
     folder = executions_folder(ml.working_dir) / parent
     document = _sweep_document(ml, parent, folder)
-    jobs = kept_jobs(folder) or _recorded_jobs(ml.session, parent, document)
+    kept = {number: replace(job, slurm_job="") for number, job in kept_jobs(folder).items()}  # SLURM gives new ones
+    jobs = kept or _recorded_jobs(ml.session, parent, document)
     uploaded = _upload_what_waits(ml, jobs)
     done = {child.rid for child in children_of(ml.session, parent) if child.well}
     return Resumption(

@@ -20,6 +20,28 @@ class Terminated(SystemExit):
         return f"the process was told to end by {signal.Signals(self.number).name}"
 
 
+class TimedOut(SystemExit):
+    """The job has used up the time that SLURM gave it."""
+
+    def __init__(self, job: str | None) -> None:
+        super().__init__(1)
+        self.job = job
+
+    def __str__(self) -> str:
+        return f"time-out: SLURM job {self.job} came to its time limit"
+
+
+class GaveWay(SystemExit):
+    """The job was preempted, or is allowed more time: SLURM will run it again, under the same execution."""
+
+    def __init__(self, job: str | None, code: object) -> None:
+        super().__init__(code)
+        self.job = job
+
+    def __str__(self) -> str:
+        return f"SLURM job {self.job} gave way and waits to be started again"
+
+
 @contextmanager
 def termination_raises() -> Iterator[None]:
     """

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
-from deriva_ml_core.executions.children import Unstarted, end_unstarted, make_children
+from deriva_ml_core.executions.children import LOST, Unstarted, end_unstarted, make_children
+from deriva_ml_core.executions.fate import DEAD, fate_of, fate_of_job
 from deriva_ml_core.executions.journal import Journal, JournalEntry, read_journals
 from deriva_ml_core.executions.owner import Owner, this_process
 from deriva_ml_core.executions.record import ExecutionRecord
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 STOP_PATIENCE_S = 10.0
 """For a job that is told to end, until it is killed: it records its end and tells the catalog."""
-KILLED = "its process ended without recording an end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,33 @@ def settle(
     for path, entry in journals.values():
         end_if_dead(session, path, entry, including_ours=True)
     children = children_of(session, parent.rid)
-    rids = {job.rid for job in jobs.values()} - journals.keys()
-    silent = [one.rid for one in children if one.rid in rids and one.status is Status.created]
-    if not silent:
+    silent = {number: job for number, job in jobs.items() if job.rid not in journals}
+    created = {one.rid for one in children if one.status is Status.created}
+    if not end_silent(session, {n: job for n, job in silent.items() if job.rid in created}, unstarted):
         return children
-    end_unstarted(session, jobs, unstarted, silent)
     return children_of(session, parent.rid)
+
+
+def end_silent(
+    session: CatalogSession, jobs: Mapping[int, SweepJob], unstarted: Mapping[int, Unstarted]
+) -> dict[int, Unstarted]:
+    """
+    End the children of which no process has said a word; one that SLURM may still start is left alone.
+
+    Args:
+        unstarted: why, where the launching process knows.
+
+    Returns:
+        Those that were ended, by number.
+    """
+    ended: dict[int, Unstarted] = {}
+    for number, job in jobs.items():
+        fate = fate_of_job(job.slurm_job) if job.slurm_job else DEAD
+        if fate.dead:
+            ours = LOST if fate is DEAD else Unstarted(fate.status, fate.detail)
+            ended[number] = unstarted.get(number, ours) if not fate.explained else ours
+    end_unstarted(session, jobs, ended, [jobs[number].rid for number in ended])
+    return ended
 
 
 def children_of(session: CatalogSession, parent: str) -> list[Child]:
@@ -113,7 +134,8 @@ def end_if_dead(
     if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "facts", "status", "durations", "times"}):
         return None
     ours = including_ours and entry.owner == this_process()
-    if not ours and (entry.owner is None or entry.owner.is_alive is not False):
+    fate = DEAD if ours else fate_of(entry.owner)
+    if not fate.dead:
         return None
     recorder = StatusRecorder(session, Journal.take_over(folder))
     if "row" in entry.pending:
@@ -121,8 +143,8 @@ def end_if_dead(
             return None
         recorder.journal.told("row")
     if entry.status in (Status.created, Status.running):
-        recorder.change(Status.failed, KILLED)
-        return Status.failed
+        recorder.change(fate.status, fate.detail)
+        return fate.status
     if entry.status is Status.stopped:  # the model came to its end: what it made waits for `upload`
         recorder.change(Status.pending_upload, "its process ended before its outputs were uploaded", mark=["uploads"])
         return Status.pending_upload
@@ -130,27 +152,34 @@ def end_if_dead(
     return recorder.status
 
 
-def end_the_dead(session: CatalogSession, working_dir: Path, parent: str, known: set[str]) -> None:
+def end_the_dead(
+    session: CatalogSession, working_dir: Path, parent: str, known: set[str], jobs: Mapping[int, SweepJob]
+) -> None:
     """
-    Record the end of those children of a running sweep whose process is gone.
+    Record the end of those children of a running sweep whose process is gone, and of those whose SLURM job ended
+    before it said a word, where SLURM says why.
 
     Args:
         known: RIDs that need no look; those that have ended are added.
     """
+    silent = {number: job for number, job in jobs.items() if job.slurm_job and job.rid not in known}
     for path, entry in read_journals(working_dir, known):
+        silent = {number: job for number, job in silent.items() if job.rid != entry.rid}
         if entry.damaged:
             continue
         if entry.parent == parent and unfinished(entry):
             end_if_dead(session, path, entry)
         else:
             known.add(entry.rid)
+    explained = {number: job for number, job in silent.items() if fate_of_job(job.slurm_job).explained}
+    known |= {jobs[number].rid for number in end_silent(session, explained, {})}
 
 
 def stop_children(working_dir: Path, parent: str) -> None:
     """
     End the children of a sweep that run in other processes of this host: by SIGINT, which they record, then SIGKILL.
 
-    Those on other hosts are left alone.
+    Those on other hosts are left alone, and those that SLURM runs are for SLURM to end.
     """
     for number, patience_s in ((signal.SIGINT, STOP_PATIENCE_S), (signal.SIGKILL, 2.0)):
         running = _running(working_dir, parent)
@@ -168,7 +197,8 @@ def _running(working_dir: Path, parent: str) -> list[Owner]:
     here = this_process()
     children = (entry for _, entry in read_journals(working_dir) if entry.parent == parent)
     owners = {child.owner.pid: child.owner for child in children if child.owner and not child.status.is_final}
-    return [owner for owner in owners.values() if owner != here and owner.is_alive]
+    ours = (owner for owner in owners.values() if owner != here and not owner.may_be_requeued)
+    return [owner for owner in ours if owner.is_alive]
 
 
 def unfinished(entry: JournalEntry) -> bool:

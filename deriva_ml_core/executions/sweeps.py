@@ -47,10 +47,12 @@ class SweepJob:
     Args:
         rid: of its execution; "" where none has been made.
         overrides: of the task.
+        slurm_job: as sacct takes it; "" where SLURM has none, or none yet.
     """
 
     rid: str
     overrides: tuple[str, ...]
+    slurm_job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class SweepFacts:
         shown: a table on the terminal tells of the jobs, so that they need not tell of themselves.
         children: RIDs of the jobs' executions, by number; those of jobs that are launched later may be missing.
         shared: what jobs need not ask again.
+        catalog_url: of a served embedded catalog; None where the catalog's name says where it is.
     """
 
     parent: str
@@ -94,6 +97,7 @@ class SweepFacts:
     shown: bool = False
     children: dict[int, str] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
+    catalog_url: str | None = None
 
     @property
     def stopped(self) -> str | None:
@@ -105,7 +109,7 @@ class SweepFacts:
 
     def stop(self, why: str) -> None:
         """Let no more jobs start; those that wait in other processes hear of it before they do."""
-        write_beside(self.folder / STOP_FILE, why.encode())
+        stop_sweep(self.folder, why)
 
     def failed(self) -> None:
         """A job has failed."""
@@ -226,6 +230,11 @@ def _travels(error: Exception) -> bool:
         return False
 
 
+def stop_sweep(folder: Path, why: str) -> None:
+    """Let no more jobs of a sweep start, by its parent's folder."""
+    write_beside(folder / STOP_FILE, why.encode())
+
+
 # --- what a sweep does, on disk -------------------------------------------------------------------------------------
 
 
@@ -246,6 +255,8 @@ def kept_jobs(folder: Path) -> dict[int, SweepJob]:
     """The jobs of a sweep; {} where nothing was kept."""
     try:
         document = json.loads((folder / JOBS_FILE).read_bytes())
-        return {int(number): SweepJob(job["rid"], tuple(job["overrides"])) for number, job in document.items()}
+        return {
+            int(number): SweepJob(**{**job, "overrides": tuple(job["overrides"])}) for number, job in document.items()
+        }
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return {}

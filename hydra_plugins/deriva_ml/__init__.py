@@ -13,13 +13,14 @@ from hydra.plugins.sweeper import Sweeper
 
 
 class DerivaMLSearchPathPlugin(SearchPathPlugin):
-    """Adds deriva-ml's callback to Hydra's own configuration; asked whenever a Hydra application starts."""
+    """Adds deriva-ml's callback and launchers to Hydra's configuration; asked when a Hydra application starts."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:  # noqa: ARG002  # Hydra's signature
         """The search path stays what it is."""
-        from deriva_ml_hydra_plugins.registration import register_callback
+        from deriva_ml_hydra_plugins.registration import register_callback, register_launchers
 
         register_callback()
+        register_launchers()
 
 
 class DerivaMLLauncher(Launcher):

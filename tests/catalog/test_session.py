@@ -80,7 +80,7 @@ def test_a_name_that_was_known_before_is_asked_for_again(caplog):
 def test_who_never_logged_in_has_no_login(monkeypatch, tmp_path):
     """Looking for a login makes no file, and does not load deriva's client; its files' names are deriva's own."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    code = "import sys, deriva_ml_core.catalog.session as s; s._stored_credential('x'); print('deriva' in sys.modules)"
+    code = "import sys, deriva_ml_core.catalog.session as s; s.stored_credential('x'); print('deriva' in sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     names = "import deriva.core as c; print(c.DEFAULT_CREDENTIAL_FILE, c.DEFAULT_GLOBUS_CREDENTIAL_FILE)"
     theirs = subprocess.run([sys.executable, "-c", names], check=True, capture_output=True, text=True).stdout

@@ -143,15 +143,15 @@ def test_a_killed_process_is_gone_though_its_parent_has_not_collected_it(tmp_pat
     child.wait()
 
 
-def test_taking_over_counts_the_restart(tmp_path):
-    """A requeued job goes on under the same execution, and the record says how often."""
+def test_taking_over_keeps_what_was_known(tmp_path):
+    """Whoever records the end of a dead execution owns it then; that is no restart, and its SLURM job stays known."""
     folder = tmp_path / "1-A"
-    other = replace(this_process(), process_start="0")
-    journal = Journal.start(folder, JournalEntry(rid="1-A"))
-    journal.update(owner=other)
+    journal = Journal.start(folder, JournalEntry(rid="1-A", restarts=1, slurm={"job_id": "7"}))
+    journal.update(owner=replace(this_process(), process_start="0"))
 
-    assert Journal.take_over(folder).entry.restarts == 1
-    assert Journal.take_over(folder).entry.restarts == 1  # by the same process: no restart
+    entry = Journal.take_over(folder).entry
+    assert entry.owner == this_process()
+    assert (entry.restarts, entry.slurm) == (1, {"job_id": "7"})
 
 
 def test_the_heart_beats_until_it_is_stopped(tmp_path):

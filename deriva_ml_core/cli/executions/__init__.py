@@ -18,12 +18,24 @@ from deriva_ml_core.cli.executions import (
     showing,
     tracing,
     uploading,
+    watching,
 )
 from deriva_ml_core.cli.executions.commands import PROGRAM
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_command
 from deriva_ml_core.cli.plugin_commands import add_plugin_commands
 
-SUBCOMMANDS = (listing, showing, comparing, tracing, reporting, publishing, downloading, recovering, uploading)
+SUBCOMMANDS = (
+    listing,
+    showing,
+    comparing,
+    tracing,
+    reporting,
+    publishing,
+    downloading,
+    watching,
+    recovering,
+    uploading,
+)
 """In the order of `--help`."""
 
 

@@ -72,12 +72,18 @@ def _facts(one: dict[str, Any]) -> Iterator[str]:
         "Stopped": when(one["stop_time"]),
         "Time": ", ".join(times),
         "Host": one["host"],
-        "SLURM job": one["slurm_job_id"],
+        "SLURM job": _slurm_job(one),
+        "Restarts": one["restarts"],
         "Files": one["folder"],
         "Not yet in the catalog": ", ".join(one["not_in_catalog"]),
         "Link": one["url"],
     }
     yield from (f"{name + ':':<11}{value}" for name, value in facts.items() if value)
+
+
+def _slurm_job(one: dict[str, Any]) -> str | None:
+    places = (f"{name} {one['slurm'][name]}" for name in ("partition", "node") if one["slurm"].get(name))
+    return ", ".join([one["slurm_job_id"], *places]) if one["slurm_job_id"] else None
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:

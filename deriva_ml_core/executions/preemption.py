@@ -1,0 +1,68 @@
+"""
+SLURM's warning before it ends a job, by SIGUSR2: the model saves where it stands, then submitit requeues the job.
+
+submitit's own handler stays and has the last word: it requeues, and leaves the process; or, where the job has timed out
+too often, it raises. Both are told apart here, so that the record says what it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.signals import GaveWay, TimedOut
+
+log = logging.getLogger(__name__)
+
+Save = Callable[[], object]
+
+
+@contextmanager
+def giving_way(saves: Iterable[Save]) -> Iterator[None]:
+    """
+    Inside the block SLURM's warning calls `saves`, then what submitit does; nothing where submitit runs no job.
+
+    Raises:
+        GaveWay: the job waits in SLURM's queue again.
+        TimedOut: it does not.
+    """
+    number = _warning()
+    before = signal.getsignal(number)
+    here = threading.current_thread() is threading.main_thread()
+    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm" or not here or not callable(before):
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what follows
+        job = this_process().slurm_job_id
+        for save in saves:
+            try:
+                save()
+            except Exception:
+                log.exception("the state of the model could not be saved before job %s ends", job)
+        try:
+            before(number, frame)
+        except SystemExit as err:
+            raise GaveWay(job, err.code) from None
+        except Exception as err:  # noqa: BLE001  # submitit's UncompletedJobError: no more restarts
+            log.debug("%s", err)
+            raise TimedOut(job) from None
+        signal.signal(number, handle)  # a later task of the job: the first decides
+
+    signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _warning() -> signal.Signals:
+    """Source: submitit.core.job_environment.JobEnvironment.USR_SIG."""
+    return signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"]

@@ -1,0 +1,119 @@
+"""What became of a process: the kernel's word, SLURM's, or nobody's. SLURM is a stand-in here, real in tests/slurm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deriva_ml_core.executions.fate import fate_of, fate_of_job
+from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.slurm import Slurm, this_cluster
+from deriva_ml_core.executions.states import Status
+
+GONE_HERE = {"process_start": "0"}
+ELSEWHERE = {"host": "n7"}
+OF_SUBMITIT = {"job_id": "70", "launcher": "slurm"}
+OF_A_SCRIPT = {"job_id": "70"}
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Call it with what squeue and sacct print; None: no answer."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    this_cluster.cache_clear()
+
+    def say(squeue: str | None, sacct: str | None = None, error: str = "no contact with slurm controller") -> Slurm:
+        this_cluster.cache_clear()
+        for name, text in (("squeue", squeue), ("sacct", sacct)):
+            body = f"cat <<'E'\n{text}\nE" if text is not None else f"echo '{error}' >&2; exit 1"
+            (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+            (tmp_path / name).chmod(0o755)
+        return this_cluster()
+
+    yield say
+    this_cluster.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("70|TIMEOUT|0|n1|0|TimeLimit|", Status.failed, "time-out"),
+        ("70|CANCELLED|0|n1|15|None|", Status.aborted, "cancelled"),
+        ("70|PREEMPTED|0|n1|0|None|", Status.aborted, "preempted"),
+        ("70|NODE_FAIL|0|n1|0|NodeDown|", Status.failed, "lost its node n1"),
+        ("70|OUT_OF_MEMORY|0|n1|0|OutOfMemory|", Status.failed, "out of memory"),
+        ("70|FAILED|0|n1|35072|NonZeroExitCode|", Status.failed, "FAILED, SIGKILL on n1"),
+        ("70|FAILED|0|n1|768|NonZeroExitCode|", Status.failed, "FAILED, exit code 3 on n1"),
+        ("70|COMPLETED|0|n1|0|None|", Status.failed, "COMPLETED on n1"),
+    ],
+)
+@pytest.mark.parametrize("where", [GONE_HERE, ELSEWHERE])
+def test_the_end_that_slurm_tells_is_the_executions(cluster, line, status, words, where):
+    """Wherever its process ran."""
+    cluster(line)
+
+    fate = fate_of(replace(this_process(), slurm=OF_SUBMITIT, **where))
+    assert (fate.alive, fate.status) == (False, status)
+    assert words in fate.detail
+
+
+@pytest.mark.parametrize(
+    "word", ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "CONFIGURING", "RESIZING"]
+)
+def test_a_job_that_has_not_ended_is_left_alone(cluster, word):
+    """Also where its process is gone: SLURM may start it again, under the same execution."""
+    cluster(f"70|{word}|1||0|BeginTime|")
+
+    assert fate_of(replace(this_process(), slurm=OF_SUBMITIT, **GONE_HERE)).alive is None
+    assert fate_of_job("70").alive is True
+
+
+def test_a_process_that_nobody_starts_again_is_gone_when_it_is_gone(cluster):
+    """A script in an allocation: the allocation may live for hours."""
+    cluster("70|RUNNING|0|n1|0|None|")
+
+    assert fate_of(replace(this_process(), slurm=OF_A_SCRIPT, **GONE_HERE)).dead
+    assert fate_of(replace(this_process(), slurm=OF_A_SCRIPT, **ELSEWHERE)).alive is None
+
+
+def test_what_nobody_knows_is_not_guessed(cluster):
+    """Neither squeue nor sacct answers."""
+    cluster(None)
+
+    assert fate_of(replace(this_process(), slurm=OF_SUBMITIT, **GONE_HERE)).alive is None
+    assert fate_of_job("70").alive is None
+
+
+def test_sacct_tells_of_jobs_that_the_controller_has_forgotten(cluster):
+    """The last of several incarnations counts."""
+    cluster("", "70_1|REQUEUED|0:0|n1\n70_1|TIMEOUT|0:0|n2")
+
+    assert "time-out: SLURM ended job 70_1 on n2" in fate_of_job("70_1").detail
+
+
+def test_without_the_controller_only_an_end_that_nothing_follows_counts(cluster):
+    """A preempted job may be in the queue again, and a lost node's job, too."""
+    cluster(None, "70|CANCELLED by 1000|0:0|n1\n71|PREEMPTED|0:0|n1\n72|NODE_FAIL|0:0|n1")
+
+    assert [fate_of_job(job).alive for job in ("70", "71", "72")] == [False, None, None]
+
+
+def test_a_job_that_slurm_does_not_know_any_more_is_gone(cluster):
+    """The controller forgets after MinJobAge, and nobody keeps accounts."""
+    cluster(None, None, "slurm_load_jobs error: Invalid job id specified")
+
+    fate = fate_of_job("70")
+    assert fate.dead
+    assert "SLURM does not know it any more" in fate.detail
+
+
+def test_many_jobs_are_one_question(cluster, tmp_path):
+    """500 children are no burden for SLURM's controller."""
+    slurm = cluster("\n".join(f"9_{number}|RUNNING|0|n1|0|None|" for number in range(500)))
+    (tmp_path / "squeue").write_text((tmp_path / "squeue").read_text() + f"echo >> {tmp_path / 'asked'}\n")
+
+    slurm.states(f"9_{number}" for number in range(500))
+    for number in range(500):
+        slurm.state(f"9_{number}")
+    assert (tmp_path / "asked").read_text() == "\n"

@@ -1,0 +1,154 @@
+"""A sweep on a real SLURM cluster leaves the same record as anywhere else, and can be left or ended at any moment."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+from contextlib import suppress
+
+import pytest
+
+MODEL = """\
+import os, signal, time
+from pathlib import Path
+
+def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, execution=None):
+    name = f"{event}-{os.environ['SLURM_PROCID']}-{execution.execution_rid == '0000'}.txt"
+    execution.asset_file_path("Execution_Asset", name).write_text(event)
+    Path(f"started-{event}-{os.environ['SLURM_PROCID']}").write_text(os.environ["SLURM_JOB_NAME"])
+    if event == "sigkill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while event in ("slow", "late") and not Path("go").exists():
+        time.sleep(0.1)
+"""
+SLURM = ["--multirun", "hydra/launcher=deriva_slurm"]
+
+
+@pytest.fixture
+def started(slurm_project):
+    """Call it for (project, process) of a sweep in the background; nothing of it is left at the end."""
+    processes = []
+
+    def start(*arguments, **options):
+        made = slurm_project(MODEL)
+        processes.append(made.start(*SLURM, *arguments, **options))
+        return made, processes[0]
+
+    yield start
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_several_tasks_of_a_job_are_one_execution(slurm_project):
+    """Every task runs the model, the first keeps the record; SLURM's job has the experiment's name."""
+    made = slurm_project(MODEL)
+
+    result = made.run(
+        *["--multirun", "hydra/launcher=submitit_slurm", "+experiment=quick_training"],
+        *["model_config.event=a,b", "hydra.launcher.tasks_per_node=2"],
+    )
+
+    assert result.returncode == 0, result.stderr
+    parent, children = made.tree()
+    assert [(child["Sequence"], child["Status"]) for child in children] == [(0, "Uploaded"), (1, "Uploaded")]
+    assert parent["Status"] == "Uploaded"
+    assert {row["RID"] for row in made.rows("Execution")} == {parent["RID"], *(child["RID"] for child in children)}
+    outputs = sorted(row["Filename"] for row in made.rows("Execution_Asset"))
+    assert outputs == ["a-0-False.txt", "b-0-False.txt"]
+    names = {path.read_text() for path in made.project.root.glob("started-*")}
+    assert names == {"quick_training"}
+    assert len(list(made.project.root.glob("started-*"))) == 4
+
+
+def test_an_embedded_catalog_that_is_not_served_is_refused(demo_project, cluster):
+    """Each node would open one of its own. One line that says what to do; nothing is written."""
+    made = demo_project(MODEL)
+
+    result = made.run(*SLURM, "model_config.event=a,b", **cluster.environment)
+
+    assert result.returncode == 2
+    (line,) = [line for line in result.stderr.splitlines() if line.strip()]
+    assert "deriva-ml-catalog serve" in line
+    assert "DERIVA_ML_LOCAL_URL" in line
+    assert not list(made.home.rglob("journal.json"))
+
+
+def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, wait_until):
+    """
+    SIGTERM to the launching process. What ran and what waited is Aborted; what SLURM killed before had its true end
+    while the sweep went on. All of it without slurmdbd, where submitit would wait for ever.
+    """
+    events = "model_config.event=sigkill,slow,late"
+    made, process = started(events, "hydra.launcher.array_parallelism=1")
+    dbd = int((made.cluster.folder / "slurmdbd.pid").read_text())
+    os.kill(dbd, signal.SIGSTOP)
+    try:
+        slow = made.project.root / "started-slow-0"
+        wait_until(lambda: slow.exists() or process.poll() is not None)
+        wait_until(lambda: made.tree()[1][0]["Status"] == "Failed")
+        assert process.poll() is None, process.communicate()
+
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    finally:
+        os.kill(dbd, signal.SIGCONT)
+
+    assert process.returncode == 128 + signal.SIGTERM, err
+    parent, children = made.tree()
+    assert [child["Status"] for child in children] == ["Failed", "Aborted", "Aborted"], err
+    assert "SIGKILL" in children[0]["Status_Detail"]
+    assert parent["Status"] == "Aborted"
+    jobs = {made.journal(child["RID"])["slurm"]["array_job_id"] for child in children[:2]}
+    assert {state for job, state in made.cluster.states().items() if job.split("_")[0] in jobs} == {
+        "FAILED",
+        "CANCELLED",
+    }
+
+
+def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, wait_until):
+    """Detach: the jobs go on, the record stays open, and `watch` completes it; `recover` guesses nothing meanwhile."""
+    ours, theirs = pty.openpty()
+    made, process = started("model_config.event=slow,late", stdin=theirs, terminal=theirs)
+    wait_until(lambda: len(list(made.project.root.glob("started-*"))) == 2 or process.poll() is not None)
+
+    os.kill(process.pid, signal.SIGINT)
+    said = _read_until(ours, "leave them running?")
+    os.write(ours, b"d\n")
+    said += _read_until(ours, "watch")
+    process.wait(timeout=60)
+
+    assert "2 SLURM job(s) wait or run" in said
+    parent, children = made.tree()
+    assert [parent["Status"], *(child["Status"] for child in children)] == ["Running"] * 3
+    recovered = made.run("recover", command="deriva-ml-executions").stdout
+    assert "2 of its jobs may still run" in recovered
+    (made.project.root / "go").touch()
+    watched = made.run("watch", parent["RID"], command="deriva-ml-executions")
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+    assert "2 of 2 Uploaded" in watched.stdout
+    parent, children = made.tree()
+    assert [parent["Status"], *(child["Status"] for child in children)] == ["Uploaded"] * 3
+    os.close(ours)
+    os.close(theirs)
+
+
+def _read_until(terminal, words):
+    text = ""
+    while words not in text:
+        text += os.read(terminal, 4096).decode(errors="replace")
+    return text
+
+
+def test_the_presets_stand_on_submitits_launchers_and_give_way(slurm_project):
+    """Each of their settings can be set from the command line."""
+    made = slurm_project(MODEL)
+
+    shown = made.run("--cfg", "hydra", "-p", "hydra.launcher", "hydra/launcher=deriva_slurm", "hydra.launcher.qos=low")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "submitit_launcher.SlurmLauncher" in shown.stdout
+    assert "qos: low" in shown.stdout
+    assert "signal_delay_s: 120" in shown.stdout
