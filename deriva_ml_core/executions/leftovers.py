@@ -13,6 +13,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from deriva_ml_core.assets.manner import Manner
+from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.committing import named_outputs
@@ -47,6 +48,17 @@ def upload_leftovers(session: CatalogSession, opened: Opened, policy: FailureUpl
             _upload(session, opened, policy)
     except (DerivaMLException, OSError) as err:
         log.warning("execution %s: its log is not in the catalog: %s", opened.recorder.journal.entry.rid, err)
+
+
+def upload_of_killed(session: CatalogSession, folder: Path, rid: str, policy: FailureUploads) -> None:
+    """The same for an execution whose process was killed, from what it had staged; never raises."""
+    try:
+        staging = Staging(folder, session)
+        tables = None if policy == "all" else {METADATA_TABLE}
+        if policy != "nothing" and staging.pending():
+            upload_staged(session, staging, rid, manner=_HURRIED, tables=tables).raise_for_failures()
+    except (DerivaMLException, OSError) as err:
+        log.warning("execution %s: what it left is not in the catalog: %s", rid, err)
 
 
 def stage_log(opened: Opened) -> None:

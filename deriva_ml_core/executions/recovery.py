@@ -17,6 +17,7 @@ from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.fate import fate_of
 from deriva_ml_core.executions.journal import JournalEntry, read_entry, read_journals
+from deriva_ml_core.executions.leftovers import upload_of_killed
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle, unfinished
@@ -93,6 +94,8 @@ def recover_quietly(ml: Reopening) -> None:
 def _one(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:
     status = end_if_dead(ml.session, path, entry)
     if status is not None:
+        if status is Status.failed and unfinished(entry):
+            upload_of_killed(ml.session, path, entry.rid, ml.upload_on_failure)
         yield Recovered(entry.rid, status, _detail(path, entry))
     elif unfinished(entry) and (why := _may_live(entry)):
         yield Recovered(entry.rid, entry.status, left_alone=why)

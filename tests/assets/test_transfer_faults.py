@@ -1,7 +1,11 @@
 """Networks that delay, break and refuse: what is staged arrives once, and only what is safe to repeat is repeated."""
 
+import contextlib
 import hashlib
+import json
 import os
+import subprocess
+import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,8 +15,10 @@ from deriva_ml_core.assets.manner import Manner
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
-from deriva_ml_core.catalog.http import HttpClient
-from deriva_ml_core.errors import CatalogUnreachable
+from deriva_ml_core.catalog.http import HttpClient, Patience
+from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.errors import CatalogUnreachable, WorkingFolderError
+from deriva_ml_core.schema.install import install_schema
 
 
 @pytest.fixture
@@ -101,3 +107,76 @@ def test_a_timeout_is_kept(proxy):
         client.request("GET", "/ermrest/")
     assert client.patience.read_timeout_s == 120
     client.close()
+
+
+def test_a_full_disk_costs_no_output(image_session, execution_rid, small_disk):
+    """What is stored can't be noted on a full disk: said in one line; with room again, nothing is there twice."""
+    disk = small_disk(1024 * 1024)
+    staging = Staging(disk / "execution", image_session)
+    stage(staging, 40)
+    filler = disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(WorkingFolderError):
+        upload_staged(image_session, staging, execution_rid)
+    filler.unlink()
+    report = upload_staged(image_session, Staging(disk / "execution", image_session), execution_rid)
+
+    assert report.errors == []
+    assert len(list(rows.select(image_session, "Image"))) == 40
+    assert len(list(rows.select(image_session, "Image_Execution", {"Execution": execution_rid}))) == 40
+
+
+def test_a_server_that_restarts_in_the_middle_is_waited_for(tmp_path):
+    """Killed and started again at the same place: chunks that it had are not sent again, and nothing is there twice."""
+    root, size = tmp_path / "server", 3_000_000
+    with served(root) as (process, port):
+        session = prepared(f"http://127.0.0.1:{port}")
+        execution = rows.insert_one(session, "deriva-ml:Execution", Description="x", Status="Running")["RID"]
+        staging = Staging(tmp_path / "execution", session)
+        staging.register("Execution_Asset", "big.bin").write_bytes(os.urandom(size))
+        moved = []
+
+        def kill_at_half(progress):
+            moved.append(progress.bytes_completed)
+            if progress.bytes_completed > size / 2 and process.poll() is None:
+                process.kill()
+                process.wait()
+
+        manner = Manner(chunk_size=100_000)
+        first = upload_staged(session, staging, execution, progress=kill_at_half, manner=manner)
+        session.close()
+    assert len(first.errors) == 1
+    with served(root) as (_, port):
+        session = CatalogSession.connect("local", session.catalog_id, base_url=f"http://127.0.0.1:{port}")
+        before = session.client.requests_sent
+        report = upload_staged(session, Staging(staging.folder, session), execution, manner=manner)
+        sent = session.client.requests_sent - before
+        found = list(rows.select(session, "Execution_Asset"))
+        session.close()
+
+    assert (report.errors, report.total_uploaded, len(found)) == ([], 1, 1)
+    assert sent < 30  # 30 chunks alone, had it begun anew
+
+
+@contextlib.contextmanager
+def served(root):
+    """`deriva-ml-catalog serve`, and its port."""
+    command = [sys.executable, "-m", "deriva_ml_core.cli.catalog", "serve", "--root", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, int(process.stdout.readline().rpartition(":")[2].strip().rstrip("/"))
+        finally:
+            process.kill()
+
+
+def prepared(url):
+    """A session with a new catalog that has the schema."""
+    client = HttpClient(url)
+    made = client.request("POST", "/ermrest/catalog", body=b"{}", headers={"Content-Type": "application/json"})
+    client.close()
+    patience = Patience(connect_repeats=1, answer_repeats=1, backoff_s=0.01)
+    session = CatalogSession.connect("local", str(json.loads(made.data)["id"]), base_url=url, patience=patience)
+    install_schema(session)
+    return session

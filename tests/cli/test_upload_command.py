@@ -16,6 +16,9 @@ def train(epochs=1, rate=0.1, *, ml_instance, execution=None):
         raise ValueError("two")
     if epochs == 3:  # the network goes: nobody answers any more
         ml_instance.session.client.base_url = "http://127.0.0.1:9"
+    if epochs == 5:
+        execution.log_metrics(1, loss=0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
     if epochs == 4:
         from deriva_ml_core.assets import upload
         upload.record_files = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
@@ -80,6 +83,18 @@ def test_a_run_killed_in_its_upload_is_finished_later(command):
     assert record["status"] == "Uploaded"
     assert [asset["file"] for asset in record["outputs"]].count("weights.txt") == 1
     assert command("upload").stdout.startswith("nothing waits in ")
+
+
+def test_the_metrics_of_a_killed_run_are_brought_by_the_next_command(command):
+    """Metadata goes into the catalog whatever ends a run; its outputs wait, since they may be half written."""
+    command("run", "model_config.epochs=5")
+    recovered = command("executions", "recover")
+    rid = the_only(command, "Failed")
+    names = [asset["file"] for asset in show(command, rid)["outputs"]]
+
+    assert f"deriva-ml-executions upload {rid}" in recovered.stdout
+    assert "metrics.jsonl" in names
+    assert "weights.txt" not in names
 
 
 def test_a_failed_run_is_left_until_somebody_asks_for_it(command):
