@@ -105,6 +105,8 @@ class Application:
 
     def _service(self, request: Request) -> Service:
         name = request.raw_path.split("/")[1] if request.raw_path.startswith("/") else ""
+        if name.startswith("hatrac;"):  # a sub-resource of the root namespace, as deriva's client asks for it
+            name = "hatrac"
         service = self._services.get(name)
         if service is None:
             raise Unrouted(request.raw_path)

@@ -263,6 +263,7 @@ def serve(
 
 
 def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], None]) -> None:
+    host = server.bind_addr[0]  # as it was asked for: a certificate is for a name, not for the address behind it
     try:
         server.prepare()
     except OSError as err:
@@ -279,8 +280,7 @@ def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], Non
     sys.setswitchinterval(0.0002)  # a request that waited for the disk should not wait long for the interpreter
     try:
         thread.start()
-        address, port = server.bind_addr[:2]
-        ready(f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}")
+        ready(f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.bind_addr[1]}")
         stop.wait()
     finally:
         _stop_server(server)

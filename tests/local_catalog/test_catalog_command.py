@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -360,6 +361,13 @@ def test_serve_speaks_tls(tmp_path, certificate):
 
     assert url.startswith("https://")
     assert answer.status_code == 200
+
+
+def test_the_url_has_the_name_that_was_asked_for(tmp_path):
+    """A certificate is for localhost, not for 127.0.0.1: who copies the printed URL should reach it."""
+    with served(tmp_path / "root", "--host", "localhost") as (url, _):
+        assert re.fullmatch(r"http://localhost:\d+", url)
+        assert requests.get(f"{url}/ermrest/", timeout=30).status_code == 200
 
 
 def test_a_key_that_does_not_fit_is_refused(tmp_path, certificate, run):

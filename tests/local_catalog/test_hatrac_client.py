@@ -134,6 +134,13 @@ def test_acls_are_set_and_read(store, space, file):
     assert sorted(store.get_acl(f"{space}/o", "read")["read"]) == ["ann", "cy"]
 
 
+def test_the_root_namespace_has_acls_too(store):
+    """Deriva's client asks for `/hatrac;acl`: who shares a folder gives rights for all of it there."""
+    store.set_acl("/hatrac", "subtree-read", ["curators"])
+
+    assert store.get_acl("/hatrac", "subtree-read") == {"subtree-read": ["curators"]}
+
+
 def test_the_server_handle_gives_a_store(server, space):
     """DerivaServer finds its services."""
     found = DerivaServer("http", server.netloc, credentials=server.credential).get("/hatrac/")
