@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deriva_ml_core.cli.catalog_schema import add_schema_commands
+from deriva_ml_core.cli.main import completed
 from deriva_ml_core.cli.plugin_commands import add_plugin_commands
 from deriva_ml_core.connection.local import default_root
 from deriva_ml_core.errors import DerivaMLException
@@ -27,7 +28,7 @@ Command = Callable[[argparse.Namespace], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    args = build_parser(arguments).parse_args(arguments)
+    args = completed(build_parser(arguments)).parse_args(arguments)
     command: Command = args.command
     try:
         return command(args)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deriva_ml_core.cli.connecting import add_connection_options, connect
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, configure_logging, run_command
 
 if TYPE_CHECKING:
     from deriva_ml_core.connection.loading import LoadResult
@@ -58,7 +58,7 @@ def _load(arguments: Sequence[str]) -> int:
     from deriva_ml_core.connection.loading import load_folder
     from deriva_ml_core.executions import reporting
 
-    options = build_parser().parse_args(arguments)
+    options = completed(build_parser()).parse_args(arguments)
     configure_logging(quiet=options.quiet or options.json, debug=options.debug)
     reporter = reporting.SILENT if options.quiet else reporting.ConsoleReporter()
     with reporting.use(reporter), connect(options) as ml:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, is_refusal, nearest
 
@@ -40,6 +40,18 @@ class ArgumentParser(argparse.ArgumentParser):
     def known_options(self) -> list[str]:
         """All option strings, for suggestions."""
         return list(self._option_string_actions)
+
+
+Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
+
+
+def completed(parser: Parser) -> Parser:
+    """The parser; where a shell asks what could come next (argcomplete), the answer, and the end of the process."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    return parser
 
 
 class ShowVersion(argparse.Action):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from deriva_ml_core.cli.connecting import add_connection_options, connect
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, configure_logging, run_command
 
 PROGRAM = "deriva-ml-split-dataset"
 
@@ -59,7 +59,7 @@ def _split(arguments: Sequence[str]) -> int:
     from deriva_ml_core.connection.splitting import split_dataset
 
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = completed(parser).parse_args(arguments)
     rid = options.dataset or options.dataset_rid
     if rid is None:
         parser.error("which dataset? Give its RID")

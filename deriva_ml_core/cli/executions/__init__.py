@@ -21,7 +21,7 @@ from deriva_ml_core.cli.executions import (
     watching,
 )
 from deriva_ml_core.cli.executions.commands import PROGRAM
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, configure_logging, run_command
 from deriva_ml_core.cli.plugin_commands import add_plugin_commands
 
 SUBCOMMANDS = (
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
-    options = build_parser(arguments).parse_args(arguments)
+    options = completed(build_parser(arguments)).parse_args(arguments)
     configure_logging(quiet=options.quiet or not options.debug, debug=options.debug)
     code: int = options.run(options)
     return code
