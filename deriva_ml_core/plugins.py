@@ -149,22 +149,26 @@ class Plugins:
         """Those that were found and can't be used."""
         return [info for info in self.infos if info.status == "broken"]
 
-    def add(self, plugin: Any, name: str) -> None:
+    def add(self, plugin: Any, name: str) -> str:
         """
         Register a plugin by hand: in a notebook, or a test. Nothing happens where it is there already.
+
+        Returns:
+            Its name: another one where it is there under that.
 
         Raises:
             PluginError: it is broken.
         """
         with self._lock:
-            if self._loader.manager.is_registered(plugin) or self._loader.manager.has_plugin(name):
-                return
+            if known := self._loader.manager.get_name(plugin):
+                return known
             self._loader.add(_Found(PluginInfo(name, "by hand"), lambda: plugin), blocked=False)
             info = self.infos[-1]
             if info.status == "broken":
                 self.infos.pop()
                 raise PluginError(info.failure)
             self.__dict__.pop("claims", None)
+            return name
 
     @property
     def _loader(self) -> _Loader:

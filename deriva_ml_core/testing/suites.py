@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.connection import DerivaML
     from deriva_ml_core.executions.execution import Execution
 
+NAME = "handler-under-test"
 _SIZES = (0, 1, 2**20 + 1)
 
 
@@ -37,7 +38,7 @@ class _Suite:
     def ml(self, deriva_catalog: DerivaML) -> DerivaML:
         """A catalog that knows the plugin."""
         assert self.handler is not None, "say which plugin is tested: handler = …"
-        deriva_catalog.plugins.add(self.handler, "handler-under-test")
+        deriva_catalog.plugins.add(self.handler, NAME)
         return deriva_catalog
 
 
@@ -175,9 +176,8 @@ class OutputPreparerSuite(_Suite):
         """What the plugin says of a file."""
         output = OutputFile(path, "demo", self.table, path.name, path.stat().st_size, "1-TEST")
         folder.mkdir()
-        answer: Prepared | None = ml.plugins.one(
-            PREPARE, "handler-under-test", output=output, folder=folder, catalog=ml.session
-        )
+        name = ml.plugins.add(self.handler, NAME)
+        answer: Prepared | None = ml.plugins.one(PREPARE, name, output=output, folder=folder, catalog=ml.session)
         return answer
 
     def test_the_sample_is_known(self, ml: DerivaML, tmp_path: Path) -> None:
@@ -225,5 +225,5 @@ class ObserverSuite(_Suite):
         deriva_execution.commit_output_assets()
 
         assert deriva_execution.status.value == "Uploaded"
-        assert "plugin handler-under-test" not in caplog.text
+        assert f"plugin {ml.plugins.add(self.handler, NAME)}" not in caplog.text
         assert ml.plugins.broken == []

@@ -1,0 +1,1 @@
+pytest_plugins = ["deriva_ml.testing"]
