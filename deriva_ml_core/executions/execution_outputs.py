@@ -11,6 +11,7 @@ from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.specs import DRY_RUN_RID
+from deriva_ml_core.errors import DerivaMLValidationError
 from deriva_ml_core.executions.beginning import CHECKPOINTS
 from deriva_ml_core.executions.committing import commit
 from deriva_ml_core.executions.execution_life import ExecutionLife
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.datasets.dataset import Dataset
     from deriva_ml_core.datasets.feature_records import FeatureRecord
     from deriva_ml_core.executions.adding_files import FileLike
+    from deriva_ml_core.executions.pending import Waiting
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -124,6 +126,34 @@ class ExecutionOutputs(ExecutionLife):
         """
         manner = Manner(max_retries, retry_delay, timeout, chunk_size)
         return self.commit_output_assets(clean_folder, progress_callback, manner=manner).assets
+
+    def upload_assets(self, assets_dir: Path | str) -> dict[str, list[AssetFilePath]]:
+        """
+        Name all files of a folder as outputs and upload them; its sub-folders are called like the files' asset tables.
+
+        Returns:
+            "schema/table" to the files.
+
+        Raises:
+            DerivaMLValidationError: there is no such folder. DerivaMLTableNotFound, DerivaMLTableTypeError: a
+                sub-folder is called like no asset table. Nothing was named.
+        """
+        top = Path(assets_dir)
+        if not top.is_dir():
+            raise DerivaMLValidationError(f"there is no folder {top}")
+        tables = sorted(folder for folder in top.iterdir() if folder.is_dir())
+        for folder in tables:
+            self._session.model.asset_table(folder.name)
+        for folder in tables:
+            for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+                self.asset_file_path(folder.name, file, rename_file=file.relative_to(folder).as_posix())
+        return self.upload_execution_outputs()
+
+    def pending_summary(self) -> Waiting | None:
+        """What of it is not in the catalog: how many files, of what; None where all is."""
+        from deriva_ml_core.executions.pending import waiting_of
+
+        return waiting_of(self.working_dir, self.journal_entry)
 
     def commit_output_assets(
         self,

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.errors import DerivaMLTableNotFound, DerivaMLValidationError
 from deriva_ml_core.executions.pending import finish, waiting
 from deriva_ml_core.executions.states import Status
 
@@ -73,3 +74,24 @@ def test_trouble_with_the_log_does_not_hide_the_error(new_ml, workflow, monkeypa
         fail(new_ml, workflow)
 
     assert "its log is not in the catalog" in caplog.text
+
+
+def test_a_folder_of_files_by_table_is_uploaded(new_ml, workflow, tmp_path):
+    """The way of the 1.2 generation: sub-folders are called like asset tables; a wrong one is said at once."""
+    for name in ("Execution_Asset/a.txt", "Execution_Asset/deep/b.txt", "Execution_Metadata/c.txt"):
+        file = tmp_path / "out" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{tmp_path}{name}")
+    execution = new_ml.create_execution(workflow=workflow)
+    with pytest.raises(DerivaMLValidationError, match="no folder"):
+        execution.upload_assets(tmp_path / "nowhere")
+    with execution:
+        execution.asset_file_path("Execution_Asset", "d.txt").write_text("d")
+        assert execution.pending_summary().files == 1
+    uploaded = execution.upload_assets(tmp_path / "out")
+
+    assert {path.file_name for paths in uploaded.values() for path in paths} == {"a.txt", "b.txt", "c.txt", "d.txt"}
+    assert execution.pending_summary() is None
+    (tmp_path / "out" / "No_Table").mkdir()
+    with pytest.raises(DerivaMLTableNotFound, match="No_Table"):
+        execution.upload_assets(tmp_path / "out")
