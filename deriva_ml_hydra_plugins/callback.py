@@ -72,7 +72,9 @@ class ExecutionCallback(Callback):
             return
         from deriva_ml_core.connection.local import URL_VARIABLE
         from deriva_ml_core.executions.sweeps import Place, announce
+        from deriva_ml_hydra_plugins import orphans
 
+        orphans.job_starts(self.facts.launcher.pid)
         if self.facts.catalog_url:  # a user's sbatch may leave the environment behind
             os.environ.setdefault(URL_VARIABLE, self.facts.catalog_url)
         interrupts = self.running.interrupts if self.running is not None else None
@@ -81,6 +83,8 @@ class ExecutionCallback(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """The next job in this process is another."""
         _withdraw()
+        if (orphans := sys.modules.get("deriva_ml_hydra_plugins.orphans")) is not None:
+            orphans.job_ends()
         if self.facts is not None and self.facts.shown:
             sys.stdout.flush()  # it may be a pipe to the table's terminal
 

@@ -88,6 +88,7 @@ class RecordedLauncher:
             return returns
         if not last:
             return [_muted(job) for job in returns]
+        self._sweep.over = True
         self._sweep.finish()
         if self._sweep.failures:
             raise self._failed()

@@ -231,6 +231,7 @@ class RunningSweep:
         self.jobs: dict[int, SweepJob] = dict(jobs or {})
         self.unstarted: dict[int, Unstarted] = {}
         self.failures: dict[int, BaseException] = {}
+        self.over = False  # whether the launcher has given back all jobs
         self.children: list[Child] = []
         self.wants_report = True
         self._ml, self._execution = ml, execution
@@ -296,21 +297,30 @@ class RunningSweep:
             by = self.interrupts.by
             if by is not None and self._stopped(by):
                 by = None
-            entry = self._execution.journal_entry
-            self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, self._unstarted())
-            status = end_parent(self._execution, self.children, by)
-            self._keep_report()
-            return status
+            return self._settle(by)
+        except DerivaMLException as err:
+            err.execution_rid = err.execution_rid or self.facts.parent  # for the exit code: something was written
+            advice = "type `deriva-ml-executions recover` when it can be"
+            self._reporter.warn(f"the end of the sweep is not in the catalog: {err}; {advice}")
+            raise
         finally:
             self.interrupts.release()
             if self.progress is not None:
                 self.progress.stop()
-            self._report()
-            self._tell_ended()
+            if self.children:
+                self._report()
             atexit.unregister(self.finish)
-            if any(child.open for child in self.children):
+            if not self._execution.status.is_final:  # recovery ends it; to close the connection would abort it
                 self._execution.leave()
             self._ml.close()
+
+    def _settle(self, stopped_by: str | None) -> Status:
+        entry = self._execution.journal_entry
+        unstarted = self._unstarted()
+        self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, unstarted, over=self.over)
+        status = end_parent(self._execution, self.children, stopped_by)
+        self._keep_report()
+        return status
 
     def _keep_report(self) -> None:
         """The parent has its end by now; who stopped the sweep does not wait for a page."""

@@ -33,6 +33,7 @@ settings.load_profile("deriva_ml")
 pytest_plugins = [
     "browser_fixture",
     "disk_fixture",
+    "matrix_fixture",
     "project_fixture",
     "ml_fixture",
     "notebook_fixture",

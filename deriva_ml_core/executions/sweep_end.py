@@ -60,6 +60,8 @@ def settle(
     parent: JournalEntry,
     jobs: Mapping[int, SweepJob],
     unstarted: Mapping[int, Unstarted],
+    *,
+    over: bool = False,
 ) -> list[Child]:
     """
     Give every job of a sweep one child with a true end; a child that may be alive is left alone.
@@ -67,6 +69,7 @@ def settle(
     Args:
         jobs: by their numbers.
         unstarted: what is known of jobs whose process recorded nothing.
+        over: the launcher has given back all jobs: a worker that lives has none any more.
 
     Returns:
         The children in the order of their numbers.
@@ -75,7 +78,7 @@ def settle(
     linked = {link.child for link in nesting.neighbours(session, [parent.rid], "children")}
     make_children(session, parent, {number: job for number, job in jobs.items() if job.rid not in linked})
     for path, entry in journals.values():
-        end_if_dead(session, path, entry, including_ours=True)
+        end_if_dead(session, path, entry, including_ours=True, over=over)
     children = children_of(session, parent.rid)
     silent = {number: job for number, job in jobs.items() if job.rid not in journals}
     created = {one.rid for one in children if one.status is Status.created}
@@ -120,20 +123,26 @@ def children_of(session: CatalogSession, parent: str) -> list[Child]:
 
 
 def end_if_dead(
-    session: CatalogSession, folder: Path, entry: JournalEntry, *, including_ours: bool = False
+    session: CatalogSession,
+    folder: Path,
+    entry: JournalEntry,
+    *,
+    including_ours: bool = False,
+    over: bool = False,
 ) -> Status | None:
     """
     Record the end of an execution whose process is gone without having recorded one.
 
     Args:
         including_ours: this process runs none any more.
+        over: neither does any other; what an ended one could not tell the catalog is told for it.
 
     Returns:
         The status that it was given; None where there was nothing to do, or its process may be alive.
     """
     if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "facts", "status", "durations", "times"}):
         return None
-    ours = including_ours and entry.owner == this_process()
+    ours = (including_ours and entry.owner == this_process()) or (over and not unfinished(entry))
     fate = DEAD if ours else fate_of(entry.owner)
     if not fate.dead:
         return None

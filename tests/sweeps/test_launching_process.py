@@ -62,7 +62,6 @@ def started(demo_project):
     yield start
     for made, process in processes:
         (made.root / "go").touch()
-        # joblib's idle workers outlive a killed launcher by five minutes and hold its stderr
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -77,7 +76,7 @@ def _wait(condition, seconds=90):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_sweep_that_is_told_to_end_is_aborted_with_its_jobs(started, tree, demo_rows, launcher, number):
+def test_a_sweep_that_is_told_to_end_is_aborted_with_its_jobs(started, tree, demo_rows, matrix, launcher, number):
     """What was done stays Uploaded; what ran, and what had no turn, is Aborted; nothing runs on."""
     _, process = started(launcher)
 
@@ -91,9 +90,11 @@ def test_a_sweep_that_is_told_to_end_is_aborted_with_its_jobs(started, tree, dem
     assert parent["Status"] == "Aborted"
     assert "1 of 3 jobs are Uploaded" in parent["Status_Detail"]
     assert [row["Filename"] for row in demo_rows("Execution_Asset")] == ["quick.txt"]
+    event = {signal.SIGINT: "launcher_ctrl_c", signal.SIGTERM: "launcher_sigterm"}[number]
+    matrix(launcher, event, children[1]["Status"], "")
 
 
-def test_a_killed_sweep_is_recovered(started, tree):
+def test_a_killed_sweep_is_recovered(started, tree, matrix):
     """Under basic the running job dies with it: Failed; the one that had no turn is Aborted; the parent Failed."""
     made, process = started("basic")
 
@@ -107,11 +108,12 @@ def test_a_killed_sweep_is_recovered(started, tree):
     assert "2 of 3 jobs" in parent["Status_Detail"]
     assert parent["Status"] == "Failed"
     assert parent["RID"] in done.stdout
+    matrix("basic", "launcher_sigkill", children[1]["Status"], children[1]["Status_Detail"], recovered=True)
     assert "nothing to recover" in made.run("recover", *PLACE, command="deriva-ml-executions").stdout
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_jobs_that_outlive_a_killed_launcher_are_left_alone_and_end_well(started, tree, launcher):
+def test_jobs_that_outlive_a_killed_launcher_are_left_alone_and_end_well(started, tree, matrix, launcher):
     """Recovery touches nothing that runs; when the jobs have ended, the parent is what came of them."""
     made, process = started(launcher)
 
@@ -128,3 +130,14 @@ def test_jobs_that_outlive_a_killed_launcher_are_left_alone_and_end_well(started
 
     parent, children = tree()
     assert (parent["Status"], [child["Status"] for child in children]) == ("Uploaded", ["Uploaded"] * 3)
+    matrix(launcher, "launcher_sigkill", "Uploaded", "the jobs run on, and a later command ends the parent")
+    _wait(lambda: not _lives(process.pid))
+
+
+def _lives(group):
+    """Whether any process of a group does: a worker without a launcher ends when its job has."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
