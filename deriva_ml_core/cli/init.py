@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ examples:
   deriva-ml-init --demo digits        project, catalog, 1,797 images, and a first recorded run
   deriva-ml-init my-project           a project for your own catalog
   deriva-ml-init my-project --host www.example.org --catalog 12
+  deriva-ml-init --plugin my-plugin   a plugin of deriva-ml, with tests that pass
 """
 
 
@@ -35,6 +36,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--demo", action="store_true", help="load scikit-learn's digits into a new catalog and run a model"
     )
+    parser.add_argument("--plugin", action="store_true", help="make a plugin of deriva-ml, with tests that pass")
     parser.add_argument("--host", help="server of your catalog (default: a placeholder in src/configs/deriva.py)")
     parser.add_argument("--catalog", help="id or name of your catalog")
     add_common_options(parser)
@@ -56,6 +58,8 @@ def _init(args: argparse.Namespace) -> int:
         create_demo(folder, _catalogs(), say, quiet=args.quiet)
         say("\n" + next_steps(_shown(folder)))
         return 0
+    if args.plugin:
+        return _init_plugin(folder, say)
     from deriva_ml_core.projects.creation import PLACEHOLDER_CATALOG, PLACEHOLDER_HOST, NewProject, create_project
 
     project = NewProject(folder, hostname=args.host or PLACEHOLDER_HOST, catalog=args.catalog or PLACEHOLDER_CATALOG)
@@ -64,7 +68,22 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
+def _init_plugin(folder: Path, say: Callable[[str], None]) -> int:
+    from deriva_ml_core.projects.creation import PLUGIN, NewProject, create_project
+
+    project = NewProject(folder, PLUGIN, summary="A plugin of deriva-ml")
+    if not project.name.replace("-", "_").isidentifier():
+        raise DerivaMLConfigurationError(
+            f"{folder.name!r} can't be the name of a plugin: its module would be no Python name"
+        )
+    create_project(project)
+    say(_made_plugin(project.name, _shown(folder)))
+    return 0
+
+
 def _folder(args: argparse.Namespace) -> Path:
+    if args.plugin and (args.demo or args.host or args.catalog):
+        raise DerivaMLConfigurationError("--plugin needs no catalog: leave --demo, --host and --catalog out")
     if args.demo and (args.host or args.catalog):
         raise DerivaMLConfigurationError("--demo makes a catalog of its own: leave --host and --catalog out")
     if args.catalog and not args.host:
@@ -116,6 +135,18 @@ Made the project {name} in {folder}. What to do next:
     uv run deriva-ml-run
 
 No catalog yet? README.md there says how to make one on your own disk."""
+
+
+def _made_plugin(name: str, folder: Path) -> str:
+    return f"""\
+Made the plugin {name} in {folder}. What to do next:
+
+    cd {folder}
+    uv run pytest                            # its tests, on an embedded catalog of their own
+    uv run deriva-ml-run --plugins           # deriva-ml finds it
+    $EDITOR src/{name.replace("-", "_")}/__init__.py
+
+To use it in a project: uv add --editable {folder}"""
 
 
 def _say(line: str) -> None:

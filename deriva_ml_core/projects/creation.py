@@ -27,6 +27,8 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 _CATALOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]*")
 _RENDERED = ".in"  # files with $placeholders
+_PACKAGE = "_package_"  # a folder that is called like the project's module
+PLUGIN = "plugin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class NewProject:
 
     Args:
         folder: where; it must not be there, or be empty.
-        kind: "plain" or "digits", a folder of template/.
+        kind: "plain", "digits" or "plugin", a folder of template/.
         hostname: the catalog's server.
         catalog: its id or name.
         summary: one line about the project.
@@ -120,10 +122,11 @@ def check(project: NewProject) -> None:
 def write_files(project: NewProject, folder: Path) -> None:
     """Write the template's files into a folder, their placeholders filled."""
     values = _values(project)
-    for source in (TEMPLATES / "common", TEMPLATES / project.kind):
+    shared = () if project.kind == PLUGIN else (TEMPLATES / "common",)
+    for source in (*shared, TEMPLATES / project.kind):
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                _write(path, folder / _target(path.relative_to(source)), values)
+                _write(path, folder / _target(path.relative_to(source), values), values)
 
 
 def render(name: str, kind: str, values: Mapping[str, str]) -> str:
@@ -136,6 +139,7 @@ def _values(project: NewProject) -> dict[str, str]:
     wanted = [origin.requirement, *project.dependencies]
     return {
         "project": project.name,
+        "module": project.name.replace("-", "_"),
         "summary": project.summary,
         "hostname": project.hostname,
         "catalog": project.catalog,
@@ -154,8 +158,9 @@ def _sources(origin: Origin) -> str:
     return f"\n[tool.uv.sources]\n{why}\nderiva-ml = {origin.source}\n"
 
 
-def _target(path: Path) -> Path:
+def _target(path: Path, values: Mapping[str, str]) -> Path:
     """Where a file of the template goes. Dot files have no dot in the template, or they would work there already."""
+    path = Path(*(values["module"] if part == _PACKAGE else part for part in path.parts))
     name = path.name.removesuffix(_RENDERED)
     return path.with_name(f".{name}" if name in ("gitignore", "python-version") else name)
 

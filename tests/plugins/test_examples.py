@@ -1,4 +1,4 @@
-"""The example plugins are real distributions: each is installed in a fresh environment, where its own tests pass."""
+"""Plugins as real distributions: each is installed in a fresh environment, where its own tests pass."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deriva_ml_core.cli.init import main
 from deriva_ml_core.projects.tools import find_uv
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def environment(tmp_path):
     """Call it with an example's folder for the Python of an environment with it, deriva-ml and its tests' needs."""
     home = {"HOME": str(tmp_path), "UV_CACHE_DIR": UV_CACHE}
 
-    def make(example: Path) -> Path:
+    def make(example: Path, group: str = "test") -> Path:
         python = tmp_path / "env" / "bin" / "python"
         run([UV, "venv", "--quiet", str(tmp_path / "env")], tmp_path, **home)
         # botocore asks for an older python-dateutil than the rest of us has been tested with.
@@ -40,8 +41,8 @@ def environment(tmp_path):
         tested = tmp_path / "constraints.txt"
         tested.write_text("".join(line for line in lines if not line.startswith("python-dateutil")))
         install = [UV, "pip", "install", "--quiet", "--python", str(python), "-c", str(tested)]
-        group = ["--group", f"{example / 'pyproject.toml'}:test"]
-        run([*install, str(REPOSITORY), str(example), *group], tmp_path, **home)
+        needs = ["--group", f"{example / 'pyproject.toml'}:{group}"]
+        run([*install, str(REPOSITORY), str(example), *needs], tmp_path, **home)
         return python
 
     return make
@@ -65,3 +66,29 @@ def test_an_example_works_where_it_is_installed(environment, tmp_path, name):
     )
 
     assert f"deriva-ml-example-{name}  0.1.0" in shown
+
+
+def test_a_new_plugin_has_tests_that_pass(environment, tmp_path, capsys):
+    """`deriva-ml-init --plugin NAME`, and nothing else."""
+    folder = tmp_path / "my-plugin"
+
+    assert main(["--plugin", str(folder)]) == 0
+
+    assert "uv run pytest" in capsys.readouterr().out
+    assert run(["git", "status", "--porcelain"], folder) == ""
+    python = environment(folder, "dev")
+    assert "4 passed" in run([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder, HOME=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--plugin", "3d"], "no Python name"), (["--plugin", "x", "--host", "local"], "--plugin needs no catalog")],
+)
+def test_a_plugin_that_can_not_be_made_is_refused(tmp_path, monkeypatch, capsys, arguments, words):
+    """One line, exit code 2, nothing made."""
+    monkeypatch.chdir(tmp_path)
+
+    assert main(arguments) == 2
+
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,3 @@
+"""What the tests use: fixtures on the embedded catalog."""
+
+pytest_plugins = ["deriva_ml.testing"]
