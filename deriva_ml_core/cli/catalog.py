@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from deriva_ml_core.cli.catalog_demo import add_demo_options, make_demo
 from deriva_ml_core.cli.catalog_schema import add_schema_commands
 from deriva_ml_core.cli.main import completed
 from deriva_ml_core.cli.plugin_commands import add_plugin_commands
@@ -54,6 +55,7 @@ def build_parser(arguments: Sequence[str] = ("list",)) -> argparse.ArgumentParse
     _add(commands, "delete", _delete, "remove a catalog and its history").add_argument("name", help="its name or id")
     _serving(_add(commands, "serve", _serve, "serve the folder over HTTP until SIGTERM; with pages for a web browser"))
     _users(commands)
+    add_demo_options(_add(commands, "demo", make_demo, "make a catalog of real data to try things on"))
     add_schema_commands(commands, _Parser, default_root())
     saving = _add(commands, "backup", _backup, "copy the folder, consistently, while it is in use")
     saving.add_argument("target", type=Path, help="a folder that is not there yet")
