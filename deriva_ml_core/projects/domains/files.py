@@ -59,13 +59,13 @@ def licences(ml: DerivaML) -> Made:
     record = ml.create_feature("Licence_Text", "Kind", terms=["Licence"], comment="As the package says of itself")
     texts = list(_licence_files())
     with loading(ml, "the licences of installed packages") as execution:
-        stored = rows.insert(ml.session, "Package", [_package(one) for one in _distinct(texts)])
+        packages = {name: one for name, one, _ in texts}
+        stored = rows.insert(ml.session, "Package", [_package(name, one) for name, one in packages.items()])
         rid_of = {row["Name"]: row["RID"] for row in stored}
-        for one, path in texts:
-            name = f"{one.name}-{path.name}"
-            execution.asset_file_path(
-                "Licence_Text", path, rename_file=name, Kind=_kind(one), Package=rid_of[one.name], copy_file=True
-            )
+        kind_of = {name: _kind(one) for name, one in packages.items()}
+        for name, _, path in texts:
+            facts = {"Kind": kind_of[name], "Package": rid_of[name]}
+            execution.asset_file_path("Licence_Text", path, rename_file=f"{name}-{path.name}", copy_file=True, **facts)
     execution.commit_output_assets()
     found = list(ml.get_table_as_dict("Licence_Text"))
     for kind in sorted({row["Kind"] for row in found}):
@@ -96,26 +96,23 @@ def _csv(path: Path, head: Iterable[str], lines: Iterable[Iterable[Any]]) -> Pat
     return path
 
 
-def _licence_files() -> Iterator[tuple[Distribution, Path]]:
-    """Distributions with their licence files, each once, sorted."""
+def _licence_files() -> Iterator[tuple[str, Distribution, Path]]:
+    """Names and distributions with their licence files, each once, sorted."""
     seen: set[tuple[str, str]] = set()
-    for one in sorted(distributions(), key=lambda found: (found.name or "").lower()):
+    named = {found.name: found for found in distributions()}  # asking for a name reads all that a package says
+    for name, one in sorted(named.items(), key=lambda pair: str(pair[0]).lower()):
         for file in one.files or ():
-            known = (one.name, file.name)
+            known = (name, file.name)
             if known in seen or not _LICENCE.fullmatch(file.name) or ".dist-info" not in str(file):
                 continue
             path = Path(str(one.locate_file(file)))
             if path.is_file() and path.stat().st_size:
                 seen.add(known)
-                yield one, path
+                yield name, one, path
 
 
-def _distinct(texts: Iterable[tuple[Distribution, Path]]) -> list[Distribution]:
-    return list({one.name: one for one, _ in texts}.values())
-
-
-def _package(one: Distribution) -> dict[str, Any]:
-    return {"Name": one.name, "Version": one.version, "Summary": one.metadata["Summary"]}
+def _package(name: str, one: Distribution) -> dict[str, Any]:
+    return {"Name": name, "Version": one.version, "Summary": one.metadata["Summary"]}
 
 
 def _kind(one: Distribution) -> str:
