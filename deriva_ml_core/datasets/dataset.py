@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -239,6 +240,9 @@ class Dataset:
         """
         The dataset at a version as a bag on this disk; from the cache where it is there.
 
+        The newest development label gives the catalog as it is now. A run can't have it as an input: it says nothing
+        that could be repeated.
+
         Raises:
             DerivaMLDatasetNotFound: no such version.
         """
@@ -254,7 +258,7 @@ class Dataset:
             raise DerivaMLException(f"dataset {self.dataset_rid} was opened without a cache folder for bags")
         from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it
 
-        return fetch_bag(self.session, spec, self.cache_dir, progress=progress)
+        return fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=self._living(version))
 
     def denormalize_as_dict(
         self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()
@@ -278,9 +282,17 @@ class Dataset:
     def _at(self, version: VersionLike | None) -> CatalogSession:
         if version is None:
             return self.session
-        entry = self.record.at(DatasetVersion.parse(version))
+        entry = self._living(version) or self.record.at(DatasetVersion.parse(version))
         assert entry.snapshot is not None
         return self.session.at(entry.snapshot)
+
+    def _living(self, version: VersionLike | None) -> DatasetHistory | None:
+        """Where the newest version is a development label, and that is asked for: the catalog as it is now."""
+        newest = self.record.history[-1] if version is not None and self.record.history else None
+        if newest is None or newest.snapshot or newest.dataset_version.is_released:
+            return None
+        wanted = DatasetVersion.parse(version) == newest.dataset_version if version is not None else False
+        return replace(newest, snapshot=self.session.latest_snaptime()) if wanted else None
 
     def _handles(self, graph: dict[str, list[str]], recurse: bool) -> list[Dataset]:
         rids = sorted(graph.keys() - {self.dataset_rid}) if recurse else graph[self.dataset_rid]

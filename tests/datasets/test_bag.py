@@ -262,6 +262,26 @@ def test_a_disk_too_small_is_told_before(image_session, spec, tmp_path, monkeypa
         fetch_bag(image_session, spec, tmp_path / "cache")
 
 
+def test_minids_are_refused_in_one_line(image_session, dataset):
+    """Their service and bucket are not reachable from here; the words say what to do instead."""
+    with pytest.raises(DerivaMLException, match="use_minid=False"):
+        dataset.download_dataset_bag("1.0.0", use_minid=True)
+
+
+def test_a_member_that_vanished_stays_in_the_versions_that_had_it(image_session, dataset, images, tmp_path):
+    """A row that is deleted from the catalog is gone from the living dataset, not from what was released."""
+    for link in ("Dataset_Image", "Image_Asset_Type", "Image_Execution"):
+        rows.delete_where(image_session, f"demo:{link}", {"Image": images[0]})
+    rows.delete(image_session, "Image", images[:1])
+    spec = DatasetSpec(rid=dataset.dataset_rid, version="1.0.0")
+
+    assert images[0] not in {row["RID"] for row in dataset.list_dataset_members()["Image"]}
+    bag = fetch_bag(image_session, spec, tmp_path / "after")
+    assert images[0] in {row["RID"] for row in bag.list_dataset_members()["Image"]}
+    with pytest.raises(DerivaMLException, match=images[0]):
+        dataset.add_dataset_members(images[:1])
+
+
 def test_a_folder_that_is_no_bag_is_told(tmp_path):
     """Opening something else says so."""
     with pytest.raises(DerivaMLDatasetNotFound, match="not a bag"):

@@ -3,6 +3,7 @@
 import pytest
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.datasets.cache import fetch_bag
 from deriva_ml_core.datasets.dataset import (
     add_element_type,
     create_dataset,
@@ -11,6 +12,7 @@ from deriva_ml_core.datasets.dataset import (
     list_element_types,
     lookup_dataset,
 )
+from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart
 from deriva_ml_core.errors import (
     DerivaMLDatasetNotFound,
@@ -114,6 +116,21 @@ def test_a_development_label_is_no_current_version(image_session, dataset):
     assert dataset.increment_dataset_version(VersionPart.minor) == DatasetVersion(1, 1, 0)
     with pytest.raises(DerivaMLDatasetNotFound, match="development label"):
         dataset.list_dataset_members(version="1.0.0.post1.dev2")
+
+
+def test_the_newest_development_label_is_readable_and_no_input(image_session, dataset, images):
+    """It is the catalog as it is now; a run that names it is refused, as it could not be repeated."""
+    label = {"Dataset": dataset.dataset_rid, "Version": "1.0.0.post1.dev2"}
+    rows.insert(image_session, "deriva-ml:Dataset_Version", [label])
+    rows.update(image_session, "Image", [{"RID": images[0], "Label": "now"}])
+    dataset.refresh()
+
+    assert {"now"} < {row["Label"] for row in dataset.list_dataset_members(version="1.0.0.post1.dev2")["Image"]}
+    bag = dataset.download_dataset_bag("1.0.0.post1.dev2")
+    assert {"now"} < {row["Label"] for row in bag.get_table_as_dict("Image")}
+    spec = DatasetSpec(rid=dataset.dataset_rid, version="1.0.0.post1.dev2")
+    with pytest.raises(DerivaMLDatasetNotFound, match=r"can't be repeated; its versions: 0\.1\.0, 0\.2\.0, 1\.0\.0"):
+        fetch_bag(image_session, spec, dataset.cache_dir)
 
 
 def test_nested_datasets_raise_their_parents(image_session, dataset, images):
