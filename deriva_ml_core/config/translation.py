@@ -23,6 +23,7 @@ _FROM_JOB = "_deriva_ml_raised_by_job"
 _REFUSED_KEY = re.compile(r"Could not override '(?P<key>[^'=]+)'")
 _AMBIGUOUS = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'")
 _ADD_GROUP = re.compile(r"To append to your default list use (\S+)")
+_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 _NOISE = re.compile(r"^(See https?://|full_key:|object_type=|reference_type=|For further information|Search path)")
 
 
@@ -119,6 +120,9 @@ def _missing_config(config_name: str, err: MissingConfigException) -> str:
         )
         return f"no configuration named {config_name!r}{nearest(config_name, names)} {known}"
     group, _, option = missing.rpartition("/")
+    if group == "hydra/launcher" and option in _EXTRAS:
+        extra = _EXTRAS[option]
+        return f"hydra/launcher={option} needs the extra {extra!r}: install deriva-ml[{extra}]"
     options = list(err.options or ())
     if not group or not options:
         return " ".join(_lines(str(err)))

@@ -9,10 +9,12 @@ import pytest
 from hydra.conf import HydraConf, RunDir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from deriva_ml_core.config.application import Application
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
+from deriva_ml_core.config.translation import hydra_errors
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLValidationError, WorkingFolderError
 
 CALLS: list[str] = []
@@ -222,3 +224,13 @@ def test_missing_configuration_is_named():
         pytest.raises(DerivaMLConfigurationError, match="'deriva_modle'"),
     ):
         application.compose([])
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("joblib", "joblib"), ("submitit_slurm", "slurm")])
+def test_a_launcher_that_is_not_installed_names_its_extra(launcher, extra):
+    """Also where it was asked for by a preset that stands on it."""
+    with (
+        pytest.raises(DerivaMLConfigurationError, match=rf"install deriva-ml\[{extra}\]"),
+        hydra_errors("deriva_model"),
+    ):
+        raise MissingConfigException("Could not load", missing_cfg_file=f"hydra/launcher/{launcher}")

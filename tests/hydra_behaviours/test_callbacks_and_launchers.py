@@ -118,3 +118,32 @@ def test_launchers_number_jobs_by_adding_their_place_to_the_first_number():
     for source in (basic.BasicLauncher.launch, joblib.launch, submitit.BaseSubmititLauncher.launch):
         assert "initial_job_idx + idx" in inspect.getsource(source)
     assert [Numbers([3, 7, 8]) + place for place in range(3)] == [3, 7, 8]
+
+
+def test_submitits_jobs_have_the_names_that_we_wait_by():
+    """We look for the results of SLURM jobs ourselves."""
+    core = pytest.importorskip("submitit.core.core")
+    utils = pytest.importorskip("submitit.core.utils")
+
+    assert {"job_id", "num_tasks", "task", "paths", "results"} <= set(dir(core.Job))
+    assert {"folder", "result_pickle"} <= set(dir(utils.JobPaths))
+
+
+def test_submitit_leaves_or_raises_when_slurm_warns():
+    """SystemExit where the job is requeued, an Exception where it is not: preemption.py tells them apart."""
+    environment = pytest.importorskip("submitit.core.job_environment")
+    utils = pytest.importorskip("submitit.core.utils")
+
+    source = inspect.getsource(environment.SignalHandler.checkpoint_and_try_requeue)
+    assert source.index("raise utils.UncompletedJobError") < source.index("self.env._requeue") < source.index("_exit()")
+    assert "sys.exit(" in inspect.getsource(environment.SignalHandler._exit)
+    assert issubclass(utils.UncompletedJobError, Exception)
+    assert environment.JobEnvironment.USR_SIG == "USR2"
+
+
+def test_submitits_script_takes_lines_of_shell_and_says_that_it_is_submitits():
+    """PYTHONPATH goes in by `setup`; SUBMITIT_EXECUTOR tells a job that SLURM may run again."""
+    slurm = pytest.importorskip("submitit.slurm.slurm")
+
+    script = slurm._make_sbatch_string("run", "folder", setup=["export A=1"])
+    assert script.index("export A=1") < script.index("export SUBMITIT_EXECUTOR=slurm") < script.index("\nsrun")

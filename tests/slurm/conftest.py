@@ -14,9 +14,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,21 +22,11 @@ from pathlib import Path
 
 import pytest
 from project_fixture import COMMANDS, make_project
+from slurm_cluster import Cluster, missing, running_cluster
 
 from deriva_ml_core.catalog.session import CatalogSession
 
 HERE = Path(__file__).parent
-PACKAGES = "munge slurmctld slurmd slurm-client slurmdbd mariadb-server"
-DAEMONS = ("munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "sbatch")
-
-
-def missing() -> str | None:
-    """Why no cluster can be started here; None where one can."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
-    absent = [name for name in DAEMONS if shutil.which(name, path=path) is None]
-    if absent:
-        return f"no {', '.join(absent)}: apt-get install {PACKAGES}"
-    return None if os.geteuid() == 0 else "the cluster of the tests is started as root"
 
 
 def pytest_collection_modifyitems(items):
@@ -52,79 +40,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=why))
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Nodes n1 to n3; partition debug, whose jobs give way to those of partition high."""
-
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
-
-    def ask(self, *command: str) -> str:
-        """Run a command of SLURM's."""
-        env = {**os.environ, **self.environment}
-        return subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=60).stdout
-
-    def script(self, name: str, **env: str) -> None:
-        variables = {**os.environ, **env, "LAB": str(self.folder)}
-        with (self.folder / f"{name}.log").open("a") as log:
-            subprocess.run([HERE / name], env=variables, check=True, stdout=log, stderr=log, timeout=120)
-
-    def states(self) -> dict[str, str]:
-        """Job to state, of all that the controller remembers."""
-        lines = self.ask("squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r").splitlines()
-        return {line.split("|")[0]: line.split("|")[1] for line in lines}
-
-    def start_requeued(self) -> None:
-        """SLURM lets a requeued job wait for two minutes; it must not start within the second of its kill either."""
-        for line in self.ask("squeue", "-h", "-r", "-t", "PD", "-o", "%A|%r").splitlines():
-            job, reason = line.split("|")
-            if reason == "BeginTime":
-                subprocess.run(
-                    ["scontrol", "update", f"JobId={job}", "StartTime=now+2"],
-                    env={**os.environ, **self.environment},
-                    check=False,
-                    capture_output=True,
-                )
-
-
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """Started by start-cluster.sh on ports that are free."""
+    """Started by start-cluster.sh, stopped by stop-cluster.sh."""
     if why := missing():
         pytest.fail(why)
-    made = Cluster(tmp_path_factory.mktemp("slurm"))
-    kicking = threading.Event()
-
-    def kick() -> None:
-        while not kicking.wait(3):
-            made.start_requeued()
-
-    try:
-        made.script("start-cluster.sh", BASE=str(_free_ports()), NODES="3", CPUS="16", GRACE="15")
-        kicker = threading.Thread(target=kick, daemon=True)
-        kicker.start()
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as made:
         yield made
-        kicking.set()
-        kicker.join()
-    finally:
-        made.script("stop-cluster.sh")
-
-
-def _free_ports() -> int:
-    """The first of a dozen ports in a row that nobody has: SLURM's daemons want to know each other's beforehand."""
-    for base in range(21000 + os.getpid() % 1000 * 16, 60000, 16):
-        with ExitStack() as stack:
-            try:
-                for offset in range(13):
-                    sock = stack.enter_context(socket.socket())
-                    sock.bind(("127.0.0.1", base + offset))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no free ports")
 
 
 @dataclass(frozen=True)
