@@ -22,6 +22,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
@@ -244,6 +245,7 @@ class _Run:
         except BaseException as err:  # noqa: BLE001  # our own fault: the thread that waits raises it
             self.error = err
         finally:
+            ensure_event_loop().close()  # nbclient has made one for this thread
             self.ended.set()
 
     def _converse(self) -> None:

@@ -8,6 +8,7 @@ its largest cells, not of several copies of all of them.
 from __future__ import annotations
 
 import base64
+import logging
 import mimetypes
 import re
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def write_markdown(document: Any, path: Path, *, folder: Path, failure: Failure 
     """
     from nbconvert.exporters import MarkdownExporter
 
-    exporter = MarkdownExporter(preprocessors=[], default_preprocessors=[])
+    exporter = MarkdownExporter(preprocessors=[], default_preprocessors=[], log=_exporter_log())
     prepared = (_for_markdown(cell, folder) for cell in _marked(document, failure))
     with path.open("w", encoding="utf-8") as file:
         for batch in _batches(document, prepared):
@@ -56,7 +57,7 @@ def write_html(document: Any, path: Path, *, folder: Path, failure: Failure | No
     """Write the notebook as one page, as JupyterLab would print it; it loads nothing from anywhere."""
     from nbconvert.exporters import HTMLExporter
 
-    exporter = HTMLExporter(raw_template=_TEMPLATE)
+    exporter = HTMLExporter(raw_template=_TEMPLATE, log=_exporter_log())
     resources = {"metadata": {"name": path.stem, "path": str(folder)}}
 
     def render(batch: Any) -> str:
@@ -64,6 +65,13 @@ def write_html(document: Any, path: Path, *, folder: Path, failure: Failure | No
 
     with path.open("w", encoding="utf-8") as file:
         _write_page(file, render, _batches(document, (_for_html(c, folder) for c in _marked(document, failure))))
+
+
+def _exporter_log() -> logging.Logger:
+    """Of nbconvert's remarks on a notebook (pictures without alternative text) none is on the run."""
+    log = logging.getLogger(f"{__name__}.nbconvert")
+    log.setLevel(logging.ERROR)
+    return log
 
 
 def _write_page(file: TextIO, render: Callable[[Any], str], batches: Iterator[Any]) -> None:

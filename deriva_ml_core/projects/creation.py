@@ -136,7 +136,7 @@ def render(name: str, kind: str, values: Mapping[str, str]) -> str:
 
 def _values(project: NewProject) -> dict[str, str]:
     origin = find_origin(project.folder)
-    wanted = [origin.requirement, *project.dependencies]
+    wanted = [origin.with_extra("notebook"), *project.dependencies]
     return {
         "project": project.name,
         "module": project.name.replace("-", "_"),

@@ -20,6 +20,7 @@ DEPENDENCIES = (
     "joblib>=1.3,<2",
     "matplotlib>=3.8,<4",
     "numpy>=1.26,<3",
+    "pandas>=2.2.1,<4",
     "pillow>=10.3",
     "scikit-learn>=1.4.2,<2",
 )
@@ -101,6 +102,7 @@ def next_steps(folder: Path) -> str:
         ("uv run deriva-ml-run model_config.learning_rate=0.01", "another value"),
         ("uv run deriva-ml-run +multirun=learning_rates", "a sweep"),
         ("uv run deriva-ml-run dry_run=true", "what would be recorded, without doing it"),
+        ("uv run deriva-ml-run-notebook notebooks/digits_results.ipynb", "compare the runs, with curves and images"),
     )
     width = max(len(command) for command, _ in commands)
     lines = ["What to try next:", "", f"    cd {folder}"]

@@ -26,6 +26,10 @@ class Origin:
     source: str
     words: str
 
+    def with_extra(self, extra: str) -> str:
+        """The requirement, with one of the distribution's extras."""
+        return f"{NAME}[{extra}]{self.requirement.removeprefix(NAME)}"
+
 
 def find_origin(project: Path, distribution: metadata.Distribution | None = None) -> Origin:
     """

@@ -40,7 +40,8 @@ def test_four_notebooks_at_a_time_do_not_mix_their_records(notebooks):
     project = notebooks()
     project.write(
         SHOW,
-        'execution.asset_file_path("Execution_Asset", "own.txt").write_text(f"{execution.execution_rid} {config.threshold}")',
+        'own = execution.asset_file_path("Execution_Asset", "own.txt")\n'
+        'own.write_text(f"{execution.execution_rid} {config.threshold}")',
         LAST_CELL,
     )
 
