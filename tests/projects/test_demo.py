@@ -157,3 +157,21 @@ def test_a_second_demo_of_the_name_is_refused(demo: Demo):
     assert "embedded catalog 'digits' already" in demo.uv(*command, "elsewhere/digits", code=2)
     assert demo.git("rev-parse", "HEAD") == before
     assert demo.git("status", "--porcelain") == ""
+
+
+def test_its_notebook_compares_the_runs(demo: Demo, catalog):
+    """deriva-ml-run-notebook on the demo: what it reads is its input, what it draws is its output."""
+    demo.uv("run", "deriva-ml-run-notebook", "notebooks/digits_results.ipynb")
+
+    workflow = next(row for row in catalog.get_table_as_dict("Workflow") if row["Name"] == "Digits Results")
+    runs = [row for row in catalog.get_table_as_dict("Execution") if row["Workflow"] == workflow["RID"]]
+    run = max(runs, key=lambda row: row["RCT"])
+    assets = outputs(catalog, "Execution_Asset", run["RID"])
+    links = catalog.get_table_as_dict("Execution_Metadata_Execution")
+    inputs = [row for row in links if row["Execution"] == run["RID"] and row["Asset_Role"] == "Input"]
+    text = content(catalog, assets["digits_results.md"]).decode()
+    assert run["Status"] == "Uploaded"
+    assert {"comparison.csv", "roc.png", "digits_results.ipynb", "digits_results.html"} <= set(assets)
+    assert training(catalog)["RID"] in text
+    assert text.count("](data:image/png;base64,") == 4
+    assert inputs, "the metrics that it reads are its inputs"
