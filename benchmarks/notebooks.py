@@ -33,6 +33,7 @@ for name in ("one", "fifty", "large"):
 FIRST = 'from deriva_ml.execution import run_notebook\nml, execution, config = run_notebook("{name}")'
 LAST = "execution.upload_execution_outputs()"
 IMAGES = """\
+import os
 from IPython.display import Image, display
 for _ in range(5):
     display(Image(data=b"\\x89PNG\\r\\n\\x1a\\n" + os.urandom(6_000_000), format="png"))
