@@ -152,6 +152,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
             kernel_name=setting.kernel.name,
             log=_client_log(),
             startup_timeout=int(START_PATIENCE_S),
+            iopub_timeout=600,  # large outputs on a busy host: the reply may be long before the last of them
             coalesce_streams=True,  # a progress bar's last state, not all of its states
         )
         self._run, self._watcher, self._timeout_s = run, watcher, setting.timeout_s
