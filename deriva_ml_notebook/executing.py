@@ -28,7 +28,6 @@ from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
-from deriva_ml_core.executions.signals import Terminated
 from deriva_ml_notebook.documents import code_cells, write_notebook
 from deriva_ml_notebook.failures import Failure, error_output, raised
 from deriva_ml_notebook.kernels import Kernel
@@ -78,7 +77,7 @@ def execute(
         meanwhile()
         _wait(run.ended)
     except (KeyboardInterrupt, SystemExit) as err:  # Terminated is a SystemExit
-        run.stop(str(err) if isinstance(err, Terminated) else "interrupted by Ctrl-C")
+        run.stop("interrupted by Ctrl-C" if isinstance(err, KeyboardInterrupt) else str(err))
         _end(run)
     if run.error is not None:
         raise run.error
