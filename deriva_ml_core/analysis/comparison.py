@@ -24,7 +24,7 @@ Values = dict[str, Any]
 
 SECTIONS = ("configuration", "code", "inputs", "environment")
 # These differ between any two runs and tell nothing.
-_NOISE = frozenset({"os", "sys_path", "site", "code", "project", "sources"})
+_NOISE = frozenset({"execution", "os", "sys_path", "site", "code", "project", "sources"})
 _NOISY_NAMES = frozenset(
     {"sys.argv", "sys.executable", "sys.version_info", "platform.version", "scheduler.job_id", "platform.platform"}
 )

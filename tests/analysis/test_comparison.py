@@ -14,7 +14,7 @@ def place(new_ml):
 
 
 def _environment(**packages):
-    return {**ENVIRONMENT, "imports": {**ENVIRONMENT["imports"], **packages}}
+    return {**ENVIRONMENT, "execution": "9-OWN", "imports": {**ENVIRONMENT["imports"], **packages}}
 
 
 @pytest.fixture
