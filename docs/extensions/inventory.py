@@ -98,3 +98,35 @@ def _default(value: Any, factory: Any) -> str:
 
 def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def hooks() -> Iterator[tuple[str, str, list[str]]]:
+    """Every hook, in the manual's order: name, signature, and its docstring as Markdown."""
+    from deriva_ml_core import hookspecs
+
+    for name, function in vars(hookspecs).items():
+        if name.startswith("deriva_"):
+            yield name, f"def {name}{_signature(function)}", list(_manual(function))
+
+
+def hook_values() -> Iterator[tuple[str, str, list[str]]]:
+    """Every value that hooks take or give: name, how it is made, and its docstring as Markdown."""
+    from deriva_ml_core import hookvalues
+
+    for name, kind in vars(hookvalues).items():
+        if dataclasses.is_dataclass(kind):
+            yield name, f"{name}{_signature(kind)}".removesuffix(" -> None"), list(_manual(kind))
+
+
+def _signature(function: Any) -> str:
+    """As it is written: annotations are text there."""
+    return re.sub(r"((?:: |-> ))'([^']*)'", r"\1\2", str(inspect.signature(function))).replace("<factory>", "...")
+
+
+def _manual(function: Any) -> Iterator[str]:
+    """A docstring of Google's form; its arguments become a list."""
+    for line in (inspect.getdoc(function) or "").splitlines():
+        argument = re.match(r"    (\w+(?:, \w+)*): (.*)", line)
+        yield f"- `{argument[1]}`: {argument[2]}" if argument else re.sub("^ {4,}", "  ", line)
+        if line in ("Args:", "Returns:"):
+            yield ""

@@ -7,6 +7,7 @@ Directives that write the reference from the code, when the documentation is bui
     {errors}                      the exception tree: class, exit code, what it says, what to do
     {names}                       every public name of the front door, by import path
     {statuses}                    the words for how far an execution has come
+    {hooks}                       every hook of plugins, its signature and manual; then the values they take and give
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ from unittest.mock import patch
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
-from inventory import attribute_texts, command_parser, fields, load, parsers, public_errors, public_names, summary
+from inventory import (
+    attribute_texts,
+    command_parser,
+    fields,
+    hook_values,
+    hooks,
+    load,
+    parsers,
+    public_errors,
+    public_names,
+    summary,
+)
 from sphinx.application import Sphinx
 
 WIDTH = "100"  # columns of a command's help
@@ -101,6 +113,15 @@ class NamesDirective(Written):
             yield ""
 
 
+class HooksDirective(Written):
+    """What plugins can implement, and the values that go in and out."""
+
+    def markdown(self) -> Iterator[str]:
+        """A section each."""
+        for name, signature, manual in [*hooks(), *hook_values()]:
+            yield from (f"## {name}", "", "```python", signature, "```", "", *manual, "")
+
+
 class StatusesDirective(Written):
     """The states of an execution and what may follow."""
 
@@ -129,6 +150,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("errors", ErrorsDirective),
         ("names", NamesDirective),
         ("statuses", StatusesDirective),
+        ("hooks", HooksDirective),
     ):
         app.add_directive(name, directive)
     return {"parallel_read_safe": True}

@@ -175,8 +175,9 @@ def test_plugins_work_wherever_a_launcher_runs_a_job(spy, demo_project, launcher
     assert (workers == {parent["pid"]}) is (launcher == "basic")
 
 
-def test_hook_deriva_sweep_opened_and_ended(spy, demo_project):
-    """The jobs as they are planned, and how each of them ended."""
+@pytest.fixture
+def swept(spy, demo_project):
+    """What was heard of a sweep of two jobs, one of which fails."""
     demo_project(SWEEP_MODEL).run(
         "--multirun",
         "model_config.rate=0.1,2",
@@ -184,9 +185,22 @@ def test_hook_deriva_sweep_opened_and_ended(spy, demo_project):
         SPY=os.environ["SPY"],
     )
 
-    (opened,), (ended,) = spy("sweep opened"), spy("sweep ended")
+    return spy
+
+
+def test_hook_deriva_sweep_opened(swept):
+    """The jobs as they are planned, and the parent, which has its record."""
+    (opened,) = swept("sweep opened")
+
     assert opened["jobs"] == 2
-    assert (ended["rid"], ended["status"], ended["children"]) == (opened["rid"], "Failed", ["Uploaded", "Failed"])
+    assert opened["rid"] in [one["rid"] for one in swept("opened") if one["parent"] is None]
+
+
+def test_hook_deriva_sweep_ended(swept):
+    """How each of the jobs ended, and what that makes of the whole."""
+    (ended,) = swept("sweep ended")
+
+    assert (ended["status"], ended["children"]) == ("Failed", ["Uploaded", "Failed"])
     assert "1 of 2 jobs did not end well" in ended["detail"]
 
 
