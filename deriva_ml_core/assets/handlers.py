@@ -66,12 +66,6 @@ def store_output(session: CatalogSession, output: OutputFile, transfer: Transfer
     return stored
 
 
-def can_fetch(session: CatalogSession, asset: AssetRef) -> bool:
-    """Whether some plugin may fetch this URL: said before anything is written."""
-    ours = asset.scheme in ("", "http", "https", "file", "tag")
-    return ours or session.plugins.implements(FETCH, beside=("hatrac",))
-
-
 def _nobody_listens(size_bytes: int) -> None:
     """Nobody looks at the progress."""
 
