@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -99,6 +100,16 @@ class Served:
 
     def folder(self, rid: str) -> Path:
         return self.project.home / f".deriva-ml/local/demo/deriva-ml/execution/{rid}"
+
+
+@pytest.fixture
+def slurm_cell(matrix):
+    """Call it with (event, status, detail) for the column slurm of the documentation's crash matrix."""
+
+    def note(event: str, status: str, detail: str | None, *, recovered: bool = False) -> None:
+        matrix("slurm", event, status, re.sub(r"(?<=\bjob) \d+(_\d+)?| on n\d+", "", detail or ""), recovered=recovered)
+
+    return note
 
 
 @pytest.fixture

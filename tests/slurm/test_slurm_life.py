@@ -73,6 +73,15 @@ EVENTS = {
         "time_out_deaf": ("Failed", "time-out"),
     },
 }
+IN_THE_MATRIX = {  # by our name: the name there, and whether it took a later command
+    **{
+        one: (one, False) for one in ("exception", "exit_3", "sigkill", "scancel", "requeue", "preemption", "node_lost")
+    },
+    "out_of_memory": ("memory", False),
+    "time_out": ("timeout", False),
+    "time_out_once": ("timeout_restarts", False),
+    "time_out_deaf": ("launcher_sigkill", True),
+}
 RESTARTED = {"time_out_twice", "time_out_once", "requeue", "preemption"}
 
 
@@ -151,7 +160,7 @@ def _kill_node(cluster, name, owner):
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
-def test_each_child_tells_how_it_ended(ran, sweep):
+def test_each_child_tells_how_it_ended(ran, slurm_cell, sweep):
     """One parent, a child for each job with its number and a true status, the good jobs' outputs in the catalog."""
     expected = EVENTS[sweep]
 
@@ -164,6 +173,9 @@ def test_each_child_tells_how_it_ended(ran, sweep):
     }
     assert wrong == {}, ran.errors[sweep]
     bad = [status for status, _ in expected.values() if status != "Uploaded"]
+    for event in expected.keys() & IN_THE_MATRIX.keys():
+        name, recovered = IN_THE_MATRIX[event]
+        slurm_cell(name, *found[event], recovered=recovered)
     assert (parent["Status"], ran.codes[sweep]) == (("Failed", 1) if bad else ("Uploaded", 0)), ran.errors[sweep]
 
 

@@ -76,7 +76,7 @@ def test_an_embedded_catalog_that_is_not_served_is_refused(demo_project, cluster
     assert not list(made.home.rglob("journal.json"))
 
 
-def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, wait_until):
+def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, slurm_cell, wait_until):
     """
     SIGTERM to the launching process. What ran and what waited is Aborted; what SLURM killed before had its true end
     while the sweep went on. All of it without slurmdbd, where submitit would wait for ever.
@@ -99,6 +99,7 @@ def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, wait_until):
     assert process.returncode == 128 + signal.SIGTERM, err
     parent, children = made.tree()
     assert [child["Status"] for child in children] == ["Failed", "Aborted", "Aborted"], err
+    slurm_cell("launcher_sigterm", children[1]["Status"], children[1]["Status_Detail"])
     assert "SIGKILL" in children[0]["Status_Detail"]
     assert parent["Status"] == "Aborted"
     jobs = {made.journal(child["RID"])["slurm"]["array_job_id"] for child in children[:2]}
@@ -108,7 +109,7 @@ def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, wait_until):
     }
 
 
-def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, wait_until):
+def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, slurm_cell, wait_until):
     """Detach: the jobs go on, the record stays open, and `watch` completes it; `recover` guesses nothing meanwhile."""
     ours, theirs = pty.openpty()
     made, process = started("model_config.event=slow,late", stdin=theirs, terminal=theirs)
@@ -131,6 +132,7 @@ def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, wait_until):
     assert "2 of 2 Uploaded" in watched.stdout
     parent, children = made.tree()
     assert [parent["Status"], *(child["Status"] for child in children)] == ["Uploaded"] * 3
+    slurm_cell("launcher_ctrl_c", "Uploaded", "left running, at the user's choice", recovered=True)
     os.close(ours)
     os.close(theirs)
 
