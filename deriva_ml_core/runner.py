@@ -57,7 +57,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
     dry_run: bool = False,
     ml_class: Any = None,
     script_config: Any = None,
-) -> None:
+) -> Any:
     """
     Run a model inside an execution.
 
@@ -70,6 +70,10 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
         dry_run: check everything, bring the inputs, say what would be recorded; write nothing to the catalog.
         ml_class: DerivaML or a subclass of it.
         script_config: instead of model_config; called in a dry run too, with execution=None.
+
+    Returns:
+        The number, or the list of numbers, that the model returns: what a sweeper such as Optuna's optimises. None for
+        anything else that it returns, which may be too large for its way from a worker.
 
     Raises:
         DerivaMLException: wrong input (exit code 2, nothing written), or outputs that wait on disk (exit code 3).
@@ -97,7 +101,8 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
             elif later_task(os.environ):
                 run.beside()
             else:
-                run.recorded()
+                return run.recorded()
+    return None
 
 
 def _reporter(ml: DerivaML, place: Place | None) -> Reporter:
@@ -216,14 +221,14 @@ class _Run:
         self._job, self._reporter, self._place = job, reporter, place
         self._saves: list[Save] = []
 
-    def recorded(self) -> None:
-        """Run it and record it."""
+    def recorded(self) -> Any:
+        """Run it and record it; the objective that it returns."""
         if self._place is not None:
             self._place.require_catalog(self._ml.hostname, self._ml.catalog_id)
         with giving_way(self._saves):
-            self._run_recorded()
+            return self._run_recorded()
 
-    def _run_recorded(self) -> None:
+    def _run_recorded(self) -> Any:
         execution = self._ml.create_execution(
             self._configuration, code=self._code(), hydra=self._job, reporter=self._reporter, place=self._place
         )
@@ -232,7 +237,7 @@ class _Run:
         try:
             with _exit_means_failure(), execution.execute(upload_follows=True):
                 self._reporter.say(f"Running {_name(self._model)}")
-                self._model(ml_instance=self._ml, execution=execution)
+                objective = _objective(self._model(ml_instance=self._ml, execution=execution))
             with suppress(OSError, DerivaMLException):  # a log that can't be read must not cost the outputs
                 execution.keep_log()
             with self._reporter.transfer("outputs") as progress:
@@ -245,6 +250,7 @@ class _Run:
             raise
         finally:
             self._reporter.ended(run_summary(self._ml, execution, report))
+        return objective
 
     def beside(self) -> None:
         """
@@ -294,6 +300,18 @@ def _exit_means_failure() -> Iterator[None]:
         raise DerivaMLExecutionError(
             "the model called sys.exit() instead of returning: its outputs are kept on disk, not uploaded"
         ) from err
+
+
+def _objective(value: Any) -> Any:
+    """A number, or numbers, of what a model returns."""
+    if isinstance(value, str | bytes):
+        return None
+    if isinstance(value, list | tuple):
+        return list(value) if value and all(isinstance(one, int | float) for one in value) else None
+    try:
+        return value if isinstance(value, int) else float(value)  # numpy's and torch's numbers too
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def _keep_traceback(execution: Execution) -> None:

@@ -23,7 +23,7 @@ class _Call(Zen[Any, Any]):
             return super().instantiate(__c)
 
 
-def call_run_model(composed: DictConfig) -> None:
+def call_run_model(composed: DictConfig) -> Any:
     """Call run_model with the values of a composed configuration.
 
     Raises:
@@ -37,7 +37,7 @@ def call_run_model(composed: DictConfig) -> None:
         # Only a copy, to find a wrong interpolation before anything is built: resolving turns an escaped `\${x}` into
         # one that would be resolved again. The values themselves are resolved as they are read.
         OmegaConf.resolve(copy.deepcopy(composed))
-    _Call(_marking(run_model), resolve_pre_call=False)(composed)
+    return _Call(_marking(run_model), resolve_pre_call=False)(composed)
 
 
 def _require_values(composed: DictConfig) -> None:
@@ -52,13 +52,13 @@ def _require_values(composed: DictConfig) -> None:
         raise DerivaMLConfigurationError(f"nothing is chosen for {', '.join(missing)}; add {choices}")
 
 
-def _marking(call: Callable[..., None]) -> Callable[..., None]:
+def _marking(call: Callable[..., Any]) -> Callable[..., Any]:
     """The call, whose errors are known as a job's own wherever a launcher raises them again."""
 
     @functools.wraps(call)
-    def marked(**values: Any) -> None:
+    def marked(**values: Any) -> Any:
         try:
-            call(**values)
+            return call(**values)
         except Exception as err:
             mark_as_from_job(err)
             raise

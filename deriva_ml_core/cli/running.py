@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -43,17 +44,16 @@ class Job:
 
     quiet: bool = False
 
-    def __call__(self, composed: DictConfig) -> None:
+    def __call__(self, composed: DictConfig) -> Any:
         """Raises whatever run_model raises; DerivaMLConfigurationError where a value can't be built."""
         from deriva_ml_core.cli.job import call_run_model
         from deriva_ml_core.executions import reporting
 
         if not self.quiet:
-            call_run_model(composed)
-            return
+            return call_run_model(composed)
         _silence_console()
         with reporting.use(reporting.SILENT):
-            call_run_model(composed)
+            return call_run_model(composed)
 
 
 def hydra_help(options: argparse.Namespace) -> int:
