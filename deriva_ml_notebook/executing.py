@@ -33,7 +33,7 @@ from deriva_ml_notebook.failures import Failure, error_output, raised
 from deriva_ml_notebook.kernels import Kernel
 from deriva_ml_notebook.progress import Watcher
 
-INTERRUPT_PATIENCE_S = 10.0
+INTERRUPT_PATIENCE_S = 20.0
 """For a cell that is interrupted, until its kernel is killed."""
 START_PATIENCE_S = 120.0
 _SAVE_EVERY_S = 1.0

@@ -256,7 +256,9 @@ def _end_former() -> None:
     atexit.unregister(execution.leave)
     if execution.status in (Status.created, Status.running):
         execution.abort("run_notebook was called again in the same kernel")
-        if not execution.is_dry_run:
+        try:
             execution.commit_output_assets()
+        except DerivaMLException as err:  # kept on disk: it must not keep the new execution from being opened
+            sys.stdout.write(f"{err}\n")
         sys.stdout.write(f"Execution {execution.execution_rid} of before: {execution.status.value}\n")
     ml.close()
