@@ -23,6 +23,7 @@ from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import JobNotStartedError
 from deriva_ml_hydra_plugins.callback import ExecutionCallback
 from deriva_ml_hydra_plugins.isolation import isolated
+from deriva_ml_hydra_plugins.joblines import short_job_lines
 from deriva_ml_hydra_plugins.sweep import RunningSweep
 
 
@@ -60,7 +61,10 @@ class RecordedLauncher:
         """The same for jobs of any numbers."""
         self._sweep.launching(jobs)
         try:
-            with isolated(self._chosen, lambda ids: self._sweep.submitted(dict(zip(jobs, ids, strict=True)))):
+            with (
+                short_job_lines(),
+                isolated(self._chosen, lambda ids: self._sweep.submitted(dict(zip(jobs, ids, strict=True)))),
+            ):
                 returns = list(self._chosen.launch(list(jobs.values()), Numbers(jobs)))
             self._hear(dict(zip(jobs, returns, strict=True)))
         except BaseException:  # Ctrl-C too: this is the last place that surely hears of it

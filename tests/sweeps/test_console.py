@@ -11,6 +11,8 @@ import struct
 import subprocess
 import termios
 
+import pytest
+
 from deriva_ml_core.executions.states import Status
 from deriva_ml_hydra_plugins.closing import own_part
 from deriva_ml_hydra_plugins.progress import JobView, headline, most_telling
@@ -104,3 +106,13 @@ def test_a_table_without_room_shows_what_runs_and_what_failed():
 def test_a_traceback_that_never_reached_a_model_stays_whole():
     """It is all that there is to see."""
     assert own_part("Traceback\n  File 'x'\nError: no") == "Traceback\n  File 'x'\nError: no"
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_the_launchers_line_for_a_job_has_no_page_of_description(demo_project, launcher: str):
+    """A named sweep's description is Markdown of many lines; what tells the jobs apart is not to be searched in it."""
+    result = demo_project().run("+multirun=rates", f"hydra/launcher={launcher}")
+
+    assert result.returncode == 0, result.stderr
+    assert "#1 : " in result.stdout
+    assert "description=" not in result.stdout
