@@ -309,6 +309,7 @@ class RunningSweep:
                 self.progress.stop()
             if self.children:
                 self._report()
+                self._tell_ended()
             atexit.unregister(self.finish)
             if not self._execution.status.is_final:  # recovery ends it; to close the connection would abort it
                 self._execution.leave()
