@@ -190,6 +190,7 @@ def test_an_input_that_can_not_be_had_fails_the_execution(new_ml, workflow, tmp_
         maker.asset_file_path("Execution_Asset", file)
     rid = maker.upload_execution_outputs()["deriva-ml/Execution_Asset"][0].asset_rid
     refusing.append(("GET", "/hatrac/Execution_Asset", 404))
+    new_ml.session.object_files = None  # as of a server elsewhere, whose folder is not on this disk
     with pytest.raises(DerivaMLException, match=rid):
         new_ml.create_execution(workflow=workflow, assets=[rid])
 
@@ -246,6 +247,7 @@ def test_a_catalog_that_is_gone_at_the_end_costs_no_output(new_ml, workflow, ope
         execution.upload_execution_outputs(max_retries=0)
     assert Status.pending_upload is execution.status
 
+    new_ml.close()  # connections of one process share a server, and this one is gone for good
     later = open_ml(new_ml.catalog_id).resume_execution(execution.execution_rid)
     later.upload_execution_outputs()
     assert Status.uploaded is later.execution_record.status
