@@ -1,7 +1,7 @@
 """
 A sweep in one page that needs nothing else: what its children were given, what they measured, how they ended.
 
-The page holds its data, charts (Observable Plot) and styles; opened from disk or from an object store it asks nobody.
+The page holds its data, charts and styles; opened from disk or from an object store it asks nobody.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST_POINTS = 120_000
 """Of all series together: the page stays below 5 MB, and a browser draws it in a second."""
 _LEAST_POINTS = 40  # of one series, however many there are
 _METADATA = "deriva-ml:Execution_Metadata"
-_SCRIPTS = ("d3.min.js", "plot.umd.min.js", "report.js")
+_SCRIPTS = ("charts.js", "report.js")
 _SIGNIFICANT = 6
 
 
@@ -82,7 +82,7 @@ def render(report: Report) -> str:
     scripts = [_trusted(name) for name in _SCRIPTS]
     return _environment().get_template("report.html").render(
         title=(lines[0].lstrip("# ") if lines else "") or f"Execution {report.record.execution_rid}",
-        more="\n".join(lines[1:]).strip(),
+        more=_markdown("\n".join(lines[1:])),
         page={
             "rid": report.record.execution_rid,
             "status": report.record.status.value,
@@ -104,6 +104,14 @@ def render(report: Report) -> str:
         version=_version(),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
+
+
+def _markdown(text: str) -> str:
+    """A description as HTML; HTML in it is text, and only harmless links become links."""
+    from markdown_it import MarkdownIt
+
+    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    return html
 
 
 # --- the data of charts and table -----------------------------------------------------------------------------------

@@ -71,9 +71,9 @@ def test_charts_are_drawn_and_follow_their_controls(opened, console):
     """A dot for each execution that has the metric, a line for each that has steps; both say in words what they are."""
     from selenium.webdriver.support.ui import Select
 
-    dots = "#by-parameter g[aria-label=dot] circle"
+    dots = "#by-parameter circle.dot"
     assert len(opened.find_elements("css selector", dots)) == 3
-    assert len(opened.find_elements("css selector", "#by-step g[aria-label=line] path")) == 3
+    assert len(opened.find_elements("css selector", "#by-step path.line")) == 3
     for name in ("by-parameter", "by-step"):
         label = opened.find_element("css selector", f"#{name} svg[role=img]").get_attribute("aria-label")
         assert "loss" in label
@@ -83,6 +83,18 @@ def test_charts_are_drawn_and_follow_their_controls(opened, console):
         "aria-label"
     )
     assert console() == []
+
+
+def test_a_description_is_markdown_and_its_html_is_text(new_ml, sweep):
+    """The parent's description is where a sweep is explained, often by a table; HTML in it is somebody's text."""
+    record = lookup_execution(new_ml.session, sweep[0])
+    record.description = f"# Rates\n\n| rate | why |\n|---|---|\n| 0.1 | {ATTACK} |\n\n[here](javascript:attack)"
+
+    page = report_page(new_ml.session, new_ml.cache_dir, sweep[0])
+
+    assert "<td>0.1</td>" in page
+    assert "<script>window.attacked" not in page
+    assert 'href="javascript' not in page
 
 
 def test_rows_are_sorted_and_filtered_by_keyboard(opened, sweep):

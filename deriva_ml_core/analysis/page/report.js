@@ -5,11 +5,9 @@
   const $ = (id) => document.getElementById(id);
   const runs = data.runs;
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
-  const shown = (value) => (value === null || value === undefined ? "–" : isNumber(value) ? +value.toPrecision(5) : String(value));
+  const { isNumber, shown } = Charts;
   const text = (value) => (value === null || value === undefined ? "not recorded" : Array.isArray(value) ? JSON.stringify(value) : value);
   const label = (run) => (run.sequence === null ? run.rid : `job ${run.sequence}, ${run.rid}`);
-  const columnOf = (name) => runs.map((run) => text(run.parameters[name]));
 
   // A page that lies in an object store of ours can lead to its rows; a file on disk can't.
   if (/^\/(hatrac|browse)\//.test(location.pathname)) {
@@ -21,77 +19,40 @@
     }
   }
 
-  function draw(place, options, about) {
-    const width = Math.max(300, place.clientWidth);
-    const chart = Plot.plot({
-      width, height: 340, marginLeft: 60, marginBottom: 45, grid: true,
-      style: { background: "transparent", color: style("--text"), fontSize: "12px", "--plot-background": style("--ground") },
-      ...options,
-    });
-    const svg = chart.tagName.toLowerCase() === "svg" ? chart : chart.querySelector("svg:last-of-type");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", about);
-    place.replaceChildren(chart);
-  }
-
-  function scaleOf(values) {
-    const numbers = values.filter(isNumber);
-    if (numbers.length < values.length || numbers.length === 0) return "point";
-    const low = Math.min(...numbers), high = Math.max(...numbers);
-    return low > 0 && high / low >= 50 ? "log" : "linear";
-  }
+  const titled = (...rows) => rows.filter(Boolean).join("\n");
 
   function drawParameter() {
     const metric = $("metric").value, parameter = $("parameter").value, by = $("parameter-color").value;
-    const points = runs
-      .filter((run) => isNumber(run.metrics[metric]))
-      .map((run) => ({ run, x: text(run.parameters[parameter]), y: run.metrics[metric], by: by ? text(run.parameters[by]) : "" }));
-    const kind = scaleOf(points.map((point) => point.x));
-    const title = (point) => [label(point.run), `${parameter}: ${shown(point.x)}`, `${metric}: ${shown(point.y)}`, by && `${by}: ${shown(point.by)}`].filter(Boolean).join("\n");
-    draw($("by-parameter"), {
-      x: { type: kind, label: parameter, ...(kind === "point" ? { padding: 0.5, type: "point" } : { nice: true }) },
-      y: { label: metric, nice: true, type: $("parameter-log").checked ? "log" : "linear" },
-      color: colors(points.map((point) => point.by), by),
-      marks: [
-        Plot.dot(points, { x: "x", y: "y", stroke: by ? "by" : style("--link"), fill: by ? "by" : style("--link"), fillOpacity: 0.35, r: 4.5 }),
-        Plot.tip(points, Plot.pointer({ x: "x", y: "y", title, fill: style("--ground") })),
-      ],
-    }, `${metric} of ${points.length} executions against ${parameter}; the values are in the table below.`);
-  }
-
-  // The end of viridis that would vanish in the ground is left out.
-  const readable = (t) => d3.interpolateViridis(matchMedia("(prefers-color-scheme: dark)").matches ? 0.25 + 0.75 * t : 0.9 * t);
-
-  function colors(values, name) {
-    if (!name) return { legend: false };
-    const kind = scaleOf(values);
-    if (kind !== "point" && new Set(values).size > 6) return { type: kind, interpolate: readable, legend: true, label: name };
-    const domain = [...new Set(values)].sort(d3.ascending);
-    return { type: "ordinal", domain, range: domain.map((_, at) => (domain.length <= 10 ? d3.schemeTableau10[at] : d3.interpolateTurbo((at + 0.5) / domain.length))), legend: domain.length <= 30, label: name };
+    const points = runs.filter((run) => isNumber(run.metrics[metric])).map((run) => {
+      const x = text(run.parameters[parameter]), y = run.metrics[metric], shade = by ? text(run.parameters[by]) : "";
+      return { x, y, by: shade, title: titled(label(run), `${parameter}: ${shown(x)}`, `${metric}: ${shown(y)}`, by && `${by}: ${shown(shade)}`) };
+    });
+    const log = $("parameter-log").checked;
+    const kept = log ? points.filter((point) => point.y > 0) : points;
+    Charts.draw($("by-parameter"), {
+      groups: [kept], lines: false, by, single: style("--link"),
+      x: { label: parameter, kind: Charts.kindOf(kept.map((point) => point.x)) },
+      y: { label: metric, kind: log ? "log" : "linear" },
+      about: `${metric} of ${kept.length} executions against ${parameter}; the values are in the table below.`,
+    });
   }
 
   function drawSteps() {
-    const metric = $("series").value, by = $("series-color").value;
-    const points = [];
-    for (const run of runs) {
-      const series = run.series[metric];
-      if (!series) continue;
-      const steps = typeof series.steps === "number" ? data.steps[series.steps] : series.steps;
-      const value = by ? text(run.parameters[by]) : label(run);
-      series.values.forEach((y, at) => points.push({ run, x: steps[at], y, by: value }));
-    }
-    const log = $("series-log").checked;
-    const kept = log ? points.filter((point) => point.y > 0) : points;
-    const title = (point) => [label(point.run), `step ${point.x}`, `${metric}: ${shown(point.y)}`, by && `${by}: ${shown(point.by)}`].filter(Boolean).join("\n");
-    draw($("by-step"), {
-      x: { label: "step" },
-      y: { label: metric, nice: true, type: log ? "log" : "linear" },
-      color: { ...colors(kept.map((point) => point.by), by || "execution"), ...(by ? {} : { legend: false }) },
-      marks: [
-        Plot.line(kept, { x: "x", y: "y", z: (point) => point.run.rid, stroke: "by", strokeWidth: runs.length > 30 ? 1 : 1.6, strokeOpacity: runs.length > 30 ? 0.6 : 1 }),
-        Plot.tip(kept, Plot.pointer({ x: "x", y: "y", title, fill: style("--ground") })),
-      ],
-    }, `${metric} over the steps of ${new Set(kept.map((point) => point.run.rid)).size} executions; final values are in the table below.`);
+    const metric = $("series").value, by = $("series-color").value, log = $("series-log").checked;
+    const groups = runs.filter((run) => run.series[metric]).map((run) => {
+      const { steps: kept, values } = run.series[metric];
+      const steps = typeof kept === "number" ? data.steps[kept] : kept;
+      const shade = by ? text(run.parameters[by]) : label(run);
+      return values
+        .map((y, at) => ({ x: steps[at], y, by: shade, title: titled(label(run), `step ${steps[at]}`, `${metric}: ${shown(y)}`, by && `${by}: ${shown(shade)}`) }))
+        .filter((point) => isNumber(point.y) && (!log || point.y > 0));
+    });
+    Charts.draw($("by-step"), {
+      groups, lines: true, by: by || "execution", single: style("--link"),
+      x: { label: "step", kind: "linear" },
+      y: { label: metric, kind: log ? "log" : "linear" },
+      about: `${metric} over the steps of ${groups.length} executions; final values are in the table below.`,
+    });
   }
 
   function fill(select, names, first) {
