@@ -14,6 +14,7 @@ Fixtures for every room: an embedded server per test process, and fresh catalogs
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,10 @@ from deriva_ml_core.local_catalog.server import LocalServer
 from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef, TableDef
 from deriva_ml_core.schema.install import install_schema
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
+
+# Whoever runs the tests in the background of a script has them ignore Ctrl-C, and so would the commands that we start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test measures time: a loaded machine is not a failure.
 settings.register_profile("deriva_ml", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -140,7 +140,7 @@ def mark_verified(path: Path) -> None:
 def place(source: Path, target: Path) -> Path:
     """Put a cached file where somebody wants it: a hard link, or a copy where the file system can't link."""
     try:
-        os.link(source, target)  # noqa: PTH  # the common case in one step
+        os.link(source, target)  # the common case in one step
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
