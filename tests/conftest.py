@@ -55,6 +55,7 @@ def _own_home(tmp_path_factory, monkeypatch):
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("DERIVA_ML_LOCAL_ROOT", str(home / "catalogs"))
+    monkeypatch.delenv("COLUMNS", raising=False)  # the width of the terminal in which somebody runs the tests
 
 
 @pytest.fixture(scope="session")

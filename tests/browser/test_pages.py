@@ -136,7 +136,7 @@ def test_a_sweep_is_shown_with_its_charts(site, new_ml, story, browser, console)
     browser.get(f"{site}/id/{new_ml.catalog_id}/{story['parent']}")
     browser.find_element("link text", "Report of its children").click()
 
-    assert len(browser.find_elements("css selector", "#by-parameter circle")) == 3
+    assert len(browser.find_elements("css selector", "#by-parameter circle.dot")) == 3
     browser.find_element("link text", story["child"]).click()
     assert browser.find_element("tag name", "h1").text == f"Execution {story['child']}"
     assert console() == []

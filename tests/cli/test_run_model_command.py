@@ -191,7 +191,8 @@ def test_named_multirun_describes_its_jobs(demo_project, demo_rows):
     expected = "# Rates, \"quoted\" and 'quoted'\n\n| rate | C:\\path\\ | ${not.an.interpolation} |\n|---|---|---|"
     parent, *jobs = [row["Description"] for row in _executions(demo_rows)]
     assert parent == expected
-    assert [text.startswith(f"[Job {number}] {expected}") for number, text in enumerate(jobs)] == [True, True]
+    assert [text.startswith(f"[Job {number}] [overrides: ") for number, text in enumerate(jobs)] == [True, True]
+    assert [text.endswith(f"\n\n{expected}") for text in jobs] == [True, True]
 
 
 def test_failing_job_of_a_sweep_is_exit_code_1(demo_project):
