@@ -5,9 +5,11 @@ A process that is killed leaves at most one torn line, at the end, which readers
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ def append_lines(file: Path, lines: Sequence[str], *, durable: bool = False) -> 
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
+            with suppress(OSError):  # a file system without locks: at worst an empty line, which readers skip
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # a line that is being written looks like a torn one
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             data = ("\n" * torn + "\n".join(lines) + "\n").encode()
