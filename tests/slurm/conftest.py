@@ -30,6 +30,7 @@ from deriva_ml_core.catalog.session import CatalogSession
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """All of them in one worker, which has the cluster; skipped with the reason where there can be none."""
     ours = [item for item in items if HERE in item.path.parents]

@@ -48,7 +48,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
 NodeName=n[1-$NODES] NodeHostname=$H NodeAddr=127.0.0.1 Port=[$((BASE+10))-$((BASE+9+NODES))] CPUs=$CPUS RealMemory=$MEM State=UNKNOWN
-PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=${GRACE:-0}
+PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=${GRACE:-30}
 PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 C
 if [ "$ACCT" = 1 ]; then cat >> "$SLURM_CONF" <<C
