@@ -98,7 +98,7 @@ def render(report: Report) -> str:
         numbered=any(run["sequence"] is not None for run in runs),
         any_detail=any(run["detail"] for run in runs),
         sections=list(_sections(report.comparison)),
-        css=_trusted("report.css"),
+        css=_trusted("theme.css") + _trusted("report.css"),
         scripts=scripts,
         script_hashes=" ".join(map(_csp_hash, scripts)),
         version=_version(),

@@ -14,7 +14,7 @@ from deriva_ml_core.analysis.facts import read_facts
 from deriva_ml_core.analysis.lineage import trace
 from deriva_ml_core.analysis.links import asset_links, datasets_used
 from deriva_ml_core.analysis.places import find_row
-from deriva_ml_core.analysis.report import report_page
+from deriva_ml_core.analysis.report import PAGE_FOLDER, report_page
 from deriva_ml_core.analysis.selection import Selection, list_documents
 from deriva_ml_core.browser.rendering import FOLDER, HEADERS, html
 from deriva_ml_core.catalog import rows
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 SHOWN_EXECUTIONS, SHOWN_MEMBERS = 100, 60
-_STATIC = {"browse.css": "text/css"}
+_STYLES = (PAGE_FOLDER / "theme.css", FOLDER / "browse.css")
 _PICTURE = re.compile(r"\.(png|jpe?g|gif|webp|svg|bmp)$", re.IGNORECASE)
 _MOST_PICTURE_BYTES = 4_000_000
 _REPORT_POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
@@ -38,10 +38,10 @@ _REPORT_POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"
 
 def static(name: str) -> Response:
     """A file that belongs to the pages."""
-    if name not in _STATIC:
+    if name != "browse.css":
         raise DerivaMLNotFoundError(f"there is no file {name}")
     headers = {**HEADERS, "Cache-Control": "max-age=300"}
-    return Response(FOLDER.joinpath(name).read_bytes(), headers=headers, content_type=_STATIC[name])
+    return Response(b"".join(style.read_bytes() for style in _STYLES), headers=headers, content_type="text/css")
 
 
 def find(catalog: str, text: str) -> Response:
