@@ -37,7 +37,7 @@ class Catalog(Protocol):
         """The answer to a POST, parsed."""
 
     def put_json(self, path: str, document: Any) -> Any:
-        """The answer to a PUT, parsed."""
+        """The answer to a PUT, parsed; None where it is empty."""
 
 
 # --- assets -----------------------------------------------------------------------------------------------------------

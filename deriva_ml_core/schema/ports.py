@@ -9,26 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from deriva_ml_core.hookvalues import Catalog
 
-class CatalogPort(Protocol):
-    """A writable catalog, as `deriva_ml_core.catalog.CatalogSession` is. Paths start below the catalog."""
 
-    @property
-    def hostname(self) -> str:
-        """The host, as the user named it."""
-
-    @property
-    def catalog_id(self) -> str:
-        """The catalog's number or alias."""
-
-    def get_json(self, path: str) -> Any:
-        """The answer to a GET, parsed."""
-
-    def post_json(self, path: str, document: Any) -> Any:
-        """The answer to a POST, parsed."""
-
-    def put_json(self, path: str, document: Any) -> Any:
-        """The answer to a PUT, parsed; None where it is empty."""
+class CatalogPort(Catalog, Protocol):
+    """A writable catalog, as `deriva_ml_core.catalog.CatalogSession` is."""
 
     def forget_model(self) -> None:
         """The model has changed; the next use of it reads it again."""
