@@ -10,11 +10,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
-from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
+from deriva_ml_core.cli.modes import MENU, add_info_options, check_modes
+from deriva_ml_core.errors import DerivaMLConfigurationError
 
 PROGRAM = "deriva-ml-run"
-INFO_TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-MENU = "menu"
 
 _DESCRIPTION = """\
 Run a model of this project and record the run in a Deriva catalog.
@@ -53,8 +52,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--resume", metavar="RID", help=_RESUME_HELP)
     parser.add_argument("--allow-other-code", action="store_true", help=_OTHER_CODE_HELP)
     parser.add_argument("--allow-dirty", action="store_true", help=_ALLOW_DIRTY_HELP)
-    parser.add_argument("--info", "-i", nargs="?", const=MENU, metavar="TOPIC", help=_info_help())
-    parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
+    add_info_options(parser, "--info", "-i")
     parser.add_argument(
         "--plugins", action="store_true", help="list plugins: name, distribution, version, status, hooks"
     )
@@ -62,10 +60,6 @@ def build_parser() -> ArgumentParser:
     add_common_options(parser)
     _add_hydra_options(parser.add_argument_group("Hydra's own options"))
     return parser
-
-
-def _info_help() -> str:
-    return f"list groups and options; with a topic, Hydra's own: {', '.join(INFO_TOPICS)}"
 
 
 def _add_hydra_options(group: argparse._ArgumentGroup) -> None:
@@ -103,16 +97,9 @@ def _protect_info(argv: Sequence[str]) -> list[str]:
 
 
 def _check_options(options: argparse.Namespace) -> None:
-    if options.info is not None and options.info not in (MENU, *INFO_TOPICS):
-        topics = ", ".join(INFO_TOPICS)
-        raise DerivaMLConfigurationError(
-            f"--info has no topic {options.info!r}{nearest(options.info, INFO_TOPICS)} (topics: {topics})"
-        )
     modes = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
     modes |= {"--shell-completion": options.shell_completion, "--resume": options.resume, "--plugins": options.plugins}
-    asked = [name for name, value in modes.items() if value]
-    if len(asked) > 1:
-        raise DerivaMLConfigurationError(f"only one of {' and '.join(asked)} at a time")
+    check_modes(options.info, modes)
     if options.allow_other_code and not options.resume:
         raise DerivaMLConfigurationError("--allow-other-code only goes with --resume")
     if options.resolve and not options.cfg:

@@ -122,7 +122,7 @@ def _inspect(arguments: Arguments) -> int:
 
 def _show(plan: Plan, arguments: Arguments) -> int:
     """The menu, Hydra's own facts, or the composed configuration; no kernel, no catalog."""
-    from deriva_ml_notebook.cli.run_notebook import MENU
+    from deriva_ml_core.cli.modes import MENU
 
     options = arguments.options
     with plan.application as application:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
+from deriva_ml_core.cli.modes import INFO_TOPICS, MENU, add_info_options, check_modes
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 PROGRAM = "deriva-ml-run-notebook"
-INFO_TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CFG_KINDS = ("job", "hydra", "all")
-MENU = "menu"
 _NEEDED = ("papermill", "nbclient", "nbconvert", "ipykernel", "nbformat", "nbstripout")
 
 _DESCRIPTION = """\
@@ -55,8 +54,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--catalog", metavar="ID", help="the catalog's number, alias or name")
     parser.add_argument("--kernel", "-k", metavar="NAME", help="another kernel than this very environment")
     parser.add_argument("--inspect", action="store_true", help="list the notebook's parameters, run nothing")
-    parser.add_argument("--info", nargs="?", const=MENU, metavar="TOPIC", help=_info_help())
-    parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
+    add_info_options(parser, "--info")
     parser.add_argument(
         "--cfg", nargs="?", const="job", choices=CFG_KINDS, help="print the composed configuration, run nothing"
     )
@@ -67,10 +65,6 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--allow-dirty", action="store_true", help=_ALLOW_DIRTY_HELP)
     add_common_options(parser)
     return parser
-
-
-def _info_help() -> str:
-    return f"list groups and options; with a topic, Hydra's own: {', '.join(INFO_TOPICS)}"
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -127,17 +121,8 @@ def _is_other(token: str, values: Sequence[str]) -> bool:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from deriva_ml_core.errors import nearest
-
-    if options.info is not None and options.info not in (MENU, *INFO_TOPICS):
-        topics = ", ".join(INFO_TOPICS)
-        raise DerivaMLConfigurationError(
-            f"--info has no topic {options.info!r}{nearest(options.info, INFO_TOPICS)} (topics: {topics})"
-        )
     modes = {"--inspect": options.inspect, "--info": options.info, "--cfg": options.cfg, "--multirun": options.multirun}
-    asked = [name for name, value in modes.items() if value]
-    if len(asked) > 1:
-        raise DerivaMLConfigurationError(f"only one of {' and '.join(asked)} at a time")
+    check_modes(options.info, modes)
     if options.timeout is not None and not 0 < options.timeout < math.inf:
         raise DerivaMLConfigurationError(f"--timeout {options.timeout:g}: give a number of seconds above 0")
 
