@@ -69,7 +69,7 @@ class PatientJob:
                 ended = time.monotonic()
             elif time.monotonic() - ended > _RESULT_WITHIN_S:
                 return fate.detail
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_LOOK_EVERY_S)  # neither SLURM nor the shared file system tells when there is something new
         return None
 
     def _all_there(self) -> bool:

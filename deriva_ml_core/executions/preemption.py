@@ -45,7 +45,7 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
         for save in saves:
             try:
                 save()
-            except Exception:
+            except Exception:  # whatever the model's own function raises, the job must still give way
                 log.exception("the state of the model could not be saved before job %s ends", job)
         try:
             before(number, frame)
