@@ -8,6 +8,7 @@ Fixtures for every room: an embedded server per test process, and fresh catalogs
     ml_session       a session with a new catalog that has the newer deriva-ml schema
     former_session   a session with a new catalog of the former generation
     ml_catalog       either of both, once for each generation of the schema
+    generation_session  call it with "1.54" or "1.24" for a session with a new catalog of that generation
     image_session    ml_session, with a domain schema "demo" and the asset table "Image" in it
 """
 
@@ -118,6 +119,18 @@ def ml_catalog(request, catalog_session):
     else:
         _install_former(catalog_session)
     return catalog_session
+
+
+@pytest.fixture
+def generation_session(connect, new_catalog):
+    """Call it with the name of a generation for a session with a new catalog of it."""
+
+    def create(name: str) -> CatalogSession:
+        session = connect(new_catalog())
+        {"1.54": install_schema, "1.24": _install_former}[name](session)
+        return session
+
+    return create
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 Which row became which: a file of JSON lines for each pair of catalogs, in the working folder of the one copied from.
 
     {"table": "deriva-ml:Execution", "source": "JTA", "target": "3-ABCD"}
+    {"read": "/hatrac/Execution_Metadata/….jsonl:XY"}       a file of origins.py that was taken over
 
 Lines are only ever added, and are on disk before the row that they tell of is inserted. A half line, of a process that
-was killed while it wrote, names no row that was inserted, and is passed over.
+was killed while it wrote, names no row that was inserted, and is passed over. The file may be lost: origins.py says
+where its lines are kept, too.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,14 +33,20 @@ class RidMapping:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: dict[str, str] = {}
+        self._read: set[str] = set()
         if path.exists():
             for line in path.read_bytes().splitlines():
                 self._take(line)
 
     @classmethod
-    def between(cls, working_dir: Path, target: CatalogSession) -> RidMapping:
-        """The one from the catalog that a working folder belongs to, into another."""
-        name = f"{target.hostname}__{target.catalog_id}".replace("/", "_").replace(":", "_")
+    def between(cls, working_dir: Path, target: CatalogSession, moments: Iterable[str] = ()) -> RidMapping:
+        """
+        The one from the catalog that a working folder belongs to, into another.
+
+        Args:
+            moments: in which the two began: a catalog that was deleted and made again is another.
+        """
+        name = "__".join([target.hostname, target.catalog_id, *moments]).replace("/", "_").replace(":", "_")
         return cls(working_dir / FOLDER / f"{name}.jsonl")
 
     def get(self, source: str) -> str | None:
@@ -55,11 +63,24 @@ class RidMapping:
         Raises:
             WorkingFolderError: they can't be written.
         """
-        if not pairs:
+        new = {source: target for source, target in pairs.items() if self._known.get(source) != target}
+        self._append({"table": table, "source": source, "target": target} for source, target in new.items())
+        self._known.update(new)
+
+    def has_read(self, url: str) -> bool:
+        """Whether this file of pairs was taken over."""
+        return url in self._read
+
+    def mark_read(self, urls: Iterable[str]) -> None:
+        """These were."""
+        new = set(urls) - self._read
+        self._append({"read": url} for url in sorted(new))
+        self._read |= new
+
+    def _append(self, documents: Iterable[Mapping[str, str]]) -> None:
+        lines = [json.dumps(document) + "\n" for document in documents]
+        if not lines:
             return
-        lines = (
-            json.dumps({"table": table, "source": source, "target": target}) + "\n" for source, target in pairs.items()
-        )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
@@ -70,7 +91,6 @@ class RidMapping:
                 os.fsync(file.fileno())
         except OSError as err:
             raise WorkingFolderError(f"can't write {self.path}: {err.strerror or err}") from err
-        self._known.update(pairs)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,7 +116,10 @@ class RidMapping:
     def _take(self, line: bytes) -> None:
         try:
             pair = json.loads(line)
-            self._known[pair["source"]] = pair["target"]
+            if "read" in pair:
+                self._read.add(pair["read"])
+            else:
+                self._known[pair["source"]] = pair["target"]
         except (ValueError, KeyError, TypeError):
             return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,20 @@ from deriva_ml_core.datasets.members import nested_datasets
 from deriva_ml_core.datasets.reach import DATASET, element_types
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLValidationError
 from deriva_ml_core.executions import nesting
-from deriva_ml_core.executions.durations import duration_text
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.publishing.copying import Copier
 from deriva_ml_core.publishing.datasets import copy_datasets
+from deriva_ml_core.publishing.features import copy_values, feature_tables, values_of_executions
 from deriva_ml_core.publishing.mapping import RidMapping
+from deriva_ml_core.publishing.origins import Origins, began, is_origin_file
+from deriva_ml_core.publishing.runs import copy_runs, link_children
 from deriva_ml_core.publishing.tables import create_tables, needed_tables
-from deriva_ml_core.workflows import registry
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.features import Feature
 
 Row = dict[str, Any]
 _DONE = (Status.uploaded, Status.failed, Status.aborted)
@@ -75,20 +77,20 @@ def publish(
     if (source.base_url, source.catalog_id) == (target.base_url, target.catalog_id):
         raise DerivaMLValidationError(f"catalog {source.catalog_id} of {source.hostname} is where they are already")
     executions = _executions(source, rids)
-    copier = Copier(source, target, RidMapping.between(working_dir, target))
-    links = asset_links(source, executions=executions)
+    origins = Origins(source, target)
+    copier = Copier(source, target, RidMapping.between(working_dir, target, (began(target), began(source))), origins)
+    links = [link for link in asset_links(source, executions=executions) if not is_origin_file(link.name)]
     used = list(rows.select(source, source.model.ml_table("Dataset_Execution"), {"Execution": sorted(executions)}))
     made = list(rows.select(source, source.model.ml_table("Dataset_Version"), {"Execution": sorted(executions)}))
-    datasets = {row["Dataset"] for row in (*used, *made)}
-    tables = needed_tables(source, _tables(source, links, datasets))
-    if create_missing_tables:
-        for table in create_tables(source, target, tables):
-            say(f"made table {table}")
-    copier.require_tables(tables)
+    values = values_of_executions(source, executions)
+    datasets = {row["Dataset"] for row in (*used, *made)} | _datasets_spoken_of(source, values)
+    _require_tables(copier, _tables(source, executions, links, datasets), create=create_missing_tables, say=say)
     with copier.mapping.locked():
+        origins.learn(copier.mapping)
         say(f"{len(executions)} executions with {len({link.rid for link in links})} files, {len(datasets)} datasets")
-        _copy_workflows(copier, executions.values())
-        _copy_executions(copier, executions)
+        copy_runs(copier, executions)
+        origins.link(copier.mapping[next(iter(executions))])
+        link_children(copier, executions)
         say("files")
         _copy_assets(copier, links)
         if datasets:
@@ -96,6 +98,10 @@ def publish(
             versions = {row["Dataset_Version"] for row in used if row.get("Dataset_Version")}
             copy_datasets(copier, datasets, versions | {row["RID"] for row in made})
             _link_datasets(copier, used)
+        for feature, said in values:
+            say(f"{len(said)} values of {feature.feature_name}")
+            copy_values(copier, feature, said)
+        origins.link(copier.mapping[next(iter(executions))])
         _verify(copier, executions, links)
     return Published(
         {rid: copier.mapping[rid] for rid in executions},
@@ -120,58 +126,37 @@ def _executions(source: CatalogSession, rids: Sequence[str]) -> dict[str, Execut
     return records
 
 
-def _tables(source: CatalogSession, links: Iterable[AssetLink], datasets: Iterable[str]) -> list[Table]:
+def _tables(
+    source: CatalogSession, executions: Collection[str], links: Iterable[AssetLink], datasets: Iterable[str]
+) -> list[Table]:
     """The tables that rows will go to, as far as deriva-ml's own do not say."""
     model = source.model
     found = [model.table(tuple(name.split(":", 1))) for name in sorted({link.table for link in links})]  # type: ignore[arg-type]
+    members: list[Table] = []
     if datasets:
         every = sorted(nested_datasets(source, datasets))
         for element in element_types(model).values():
             if element.table.name != DATASET and any(
                 rows.select(source, element.link, {element.dataset_column: every}, limit=1)
             ):
+                members.append(element.table)
                 found += [element.table, element.link]
-    return found
+    return found + feature_tables(source, executions, members)
 
 
-def _copy_workflows(copier: Copier, executions: Iterable[ExecutionRecord]) -> None:
-    """One that the target has, by its code, is that one."""
-    source, model = copier.source, copier.source.model
-    table = model.ml_table("Workflow")
-    rids = sorted({one.workflow_rid for one in executions if one.workflow_rid})
-    found = rows.select_by_rids(source, table, rids)
-    for rid in rids:
-        if copier.mapping.get(rid) is None:
-            same = registry.find_same(copier.target, registry.lookup(source, rid))
-            if same is not None:
-                copier.mapping.add(str(table), {rid: str(same["RID"])})
-    copier.copy(table, found)
-    types = list(rows.select(source, model.ml_table("Workflow_Workflow_Type"), {"Workflow": rids}))
-    copier.add_terms(model.ml_table("Workflow_Type"), {row["Workflow_Type"] for row in types})
-    copier.link(model.ml_table("Workflow_Workflow_Type"), types, {"Workflow": table, "Workflow_Type": None})
+def _require_tables(copier: Copier, tables: Iterable[Table], *, create: bool, say: Callable[[str], None]) -> None:
+    """Those that the target lacks are made, or all named in a refusal."""
+    needed = needed_tables(copier.source, tables)
+    if create:
+        for table in create_tables(copier.source, copier.target, needed):
+            say(f"made table {table}")
+    copier.require_tables(needed)
 
 
-def _copy_executions(copier: Copier, executions: Mapping[str, ExecutionRecord]) -> None:
-    """In the words of the target's generation; then who is whose child."""
-    table = copier.source.model.ml_table("Execution")
-    generation = copier.target.model.generation
-    wanted: dict[str, Row] = {}
-    for rid, record in executions.items():
-        columns = {generation.duration_column(phase): duration_text(s) for phase, s in record.durations.items()}
-        wanted[rid] = {
-            "Workflow": copier.mapping[record.workflow_rid] if record.workflow_rid else None,
-            "Description": record.description,
-            "Status": generation.status_word(record.status.value),
-            "Status_Detail": record.status_detail,
-            **{column: text for column, text in columns.items() if column is not None},
-        }
-    copier.put(table, wanted)
-    links = [
-        {"Execution": link.parent, "Nested_Execution": link.child, "Sequence": link.sequence}
-        for link in nesting.neighbours(copier.source, executions, "children")
-    ]
-    columns_ = {"Execution": table, "Nested_Execution": table, "Sequence": None}
-    copier.link(copier.source.model.ml_table("Execution_Execution"), links, columns_)
+def _datasets_spoken_of(source: CatalogSession, values: Iterable[tuple[Feature, list[Row]]]) -> set[str]:
+    """Datasets about which an execution said something."""
+    dataset = source.model.ml_table(DATASET)
+    return {row[feature.target_column] for feature, said in values if feature.target_table == dataset for row in said}
 
 
 def _copy_assets(copier: Copier, links: Iterable[AssetLink]) -> None:
@@ -182,12 +167,7 @@ def _copy_assets(copier: Copier, links: Iterable[AssetLink]) -> None:
         by_table.setdefault(link.table, []).append(link)
     for name, some in sorted(by_table.items()):
         table = model.table(tuple(name.split(":", 1)))  # type: ignore[arg-type]
-        rids = sorted({link.rid for link in some})
-        copier.copy(table, rows.select_by_rids(source, table, rids))
-        kind = model.type_link(table)
-        types = list(rows.select(source, kind.table, {kind.near_column: rids}))
-        copier.add_terms(kind.far, {row[kind.far_column] for row in types})
-        copier.link(kind.table, types, {kind.near_column: table, kind.far_column: None})
+        copier.copy(table, rows.select_by_rids(source, table, sorted({link.rid for link in some})))
         use = model.execution_link(table)
         uses = [{use.near_column: one.rid, use.far_column: one.execution, "Asset_Role": one.role} for one in some]
         copier.link(use.table, uses, {use.near_column: table, use.far_column: use.far, "Asset_Role": None})

@@ -28,9 +28,11 @@ _FOREIGN_KEY = (
 def needed_tables(source: CatalogSession, tables: Iterable[Table]) -> list[Table]:
     """The tables, what links them with executions and types, and all that these refer to, which come first."""
     ordered: dict[tuple[str, str], Table] = {}
-    for table in [*tables]:
-        for one in (table, *_companions(source, table)):
-            _visit(source, one, ordered, set())
+    for table in tables:
+        _visit(source, table, ordered, set())
+    for table in list(ordered.values()):
+        for companion in _companions(source, table):
+            _visit(source, companion, ordered, set())
     return list(ordered.values())
 
 

@@ -9,16 +9,20 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from recorded_runs import Run, record_runs
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.cli.executions import main
+from deriva_ml_core.datasets.features import create_feature, find_features
+from deriva_ml_core.executions.record import lookup_execution
+from deriva_ml_core.executions.states import Status
 from deriva_ml_core.publishing.mapping import RidMapping
 from deriva_ml_core.schema.elements import ColumnDef
 from deriva_ml_core.schema.install import install_schema
-from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
+from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema, create_vocabulary
 
 COUNTED = ("Execution", "Workflow", "Execution_Asset", "Execution_Metadata", "Dataset", "Dataset_Version")
 
@@ -92,7 +96,7 @@ def test_a_sweep_arrives_with_its_children_files_and_workflow(new_ml, target, pu
     assert found[there[parent]]["Execution_Duration"] == "0.0H 0.0min 0.5sec"
     stored = {row["MD5"]: row for row in rows.select(target, "deriva-ml:Execution_Asset")}
     assert len(stored) == 3
-    mapping = RidMapping.between(new_ml.working_dir, target)
+    mapping = RidMapping(Path(done["mapping"]))
     assert {rid: mapping[rid] for rid in there} == there
 
 
@@ -162,17 +166,30 @@ def test_it_is_killed_at_random_moments_and_leaves_nothing_twice(new_ml, target,
     assert len(list(rows.select(target, "demo:Image"))) == 3
 
 
-def test_a_lost_mapping_makes_no_file_or_workflow_twice(new_ml, target, published, tmp_path):
-    """Content is found by its checksum, code by its own; executions are new, since nothing says that they are not."""
+def test_whoever_repeats_it_elsewhere_makes_nothing_twice(new_ml, target, published, used_dataset, tmp_path):
+    """The target knows what came to it: the file in the working folder is lost, or somebody else's."""
     parent, _ = record_runs(new_ml.session, tmp_path / "files", [Run(outputs={"w": b"w"})], parent=True)
-    published(parent)
-    before = _count(target)
-    RidMapping.between(new_ml.working_dir, target).path.unlink()
-    published(parent)
+    first = published(parent, used_dataset[0], "--create-tables")
+    target.forget_model()
+    before = target.latest_snaptime()
+    Path(first["mapping"]).unlink()
+    again = published(parent, used_dataset[0])
 
-    after = _count(target)
-    assert after["Execution_Asset"] == before["Execution_Asset"]
-    assert after["Workflow"] == before["Workflow"]
+    assert (again["executions"], again["new_rows"], again["files"]) == (first["executions"], {}, 0)
+    assert target.latest_snaptime() == before
+
+
+def test_published_back_it_is_what_it_was(new_ml, target, published, tmp_path, used_dataset, capsys):
+    """The rows are known where they came from."""
+    parent, _ = record_runs(new_ml.session, tmp_path / "files", [Run(outputs={"w": b"w"})], parent=True)
+    there = published(parent, used_dataset[0], "--create-tables")["executions"]
+    before = _count(new_ml.session)
+    place = ["--host", "local", "--catalog", target.catalog_id, "--working-dir", str(tmp_path / "other")]
+    assert main(["publish", *there.values(), "--json", "--to", f"local/{new_ml.catalog_id}", *place]) == 0
+
+    back = json.loads(capsys.readouterr().out)["executions"]
+    assert back == {other: rid for rid, other in there.items()}
+    assert _count(new_ml.session) == before
 
 
 @pytest.mark.parametrize(
@@ -209,3 +226,77 @@ def test_half_a_line_of_the_mapping_is_passed_over(tmp_path):
 
     again = RidMapping(path)
     assert (again["1-AAAA"], again["1-CCCC"]) == ("2-BBBB", "2-DDDD")
+
+
+def _label(ml, workflow, images, name="Quality", *, terms=("Good",)):
+    """An execution that says of images how good they are, and leaves the score empty."""
+    with ml.create_execution(workflow=workflow, description=f"label {name}") as execution:
+        record = ml.feature_record_class("Image", name)
+        execution.add_features([record(Image=rid, Grade=term) for rid, term in zip(images, terms * 9, strict=False)])
+    execution.upload_execution_outputs()
+    return execution.execution_rid
+
+
+@pytest.fixture
+def labelled(new_ml, workflow, used_dataset):
+    """`used_dataset`, whose images have been labelled by somebody, and by an execution whose RID is returned."""
+    create_vocabulary(new_ml.session, "demo", "Grade", comment="How good", curie_prefix="demo")
+    new_ml.session.forget_model()
+    new_ml.add_term("Grade", "Good", "Fit for use", synonyms=["Fine"])
+    create_feature(new_ml.session, "Image", "Quality", terms=["Grade"], metadata=[ColumnDef("score", "float8", True)])
+    new_ml.session.forget_model()
+    images = [row["RID"] for row in rows.select(new_ml.session, "demo:Image")]
+    return _label(new_ml, workflow, images)
+
+
+def test_values_of_features_go_along(new_ml, target, published, labelled):
+    """With the rows that they are about, the vocabulary and its terms; once, however often it is repeated."""
+    there = published(labelled, "--create-tables")["executions"][labelled]
+    again = published(labelled)
+    target.forget_model()
+
+    (feature,) = find_features(target)
+    values = list(rows.select(target, feature.feature_table))
+    images = {row["RID"]: row["Label"] for row in rows.select(target, "demo:Image")}
+    assert {(value["Execution"], images[value["Image"]], value["Grade"]) for value in values} == {
+        (there, label, "Good") for label in "abc"
+    }
+    assert again["new_rows"] == {}
+    assert target.vocabularies.lookup("Grade", "Fine").description == "Fit for use"
+
+
+def test_labels_of_a_dataset_go_along_and_say_whose_they_are(new_ml, target, published, labelled, used_dataset):
+    """The labelling execution comes as a row, without its files; published itself later, it is the same one."""
+    dataset = new_ml.lookup_dataset(used_dataset[1])
+    dataset.increment_dataset_version("minor", "labelled")
+    published(used_dataset[0], "--create-tables")
+    target.forget_model()
+    (feature,) = find_features(target)
+    values = list(rows.select(target, feature.feature_table))
+
+    assert len(values) == 3
+    (by,) = {value["Execution"] for value in values}
+    assert rows.select_by_rids(target, "deriva-ml:Execution", [by])[by]["Description"] == "label Quality"
+    assert published(labelled)["executions"] == {labelled: by}
+
+
+@pytest.mark.parametrize("generations", [("1.54", "1.24"), ("1.24", "1.54")], ids="-".join)
+def test_it_speaks_both_generations_of_the_schema(generations, generation_session, open_ml, workflow, tmp_path, capsys):
+    """Statuses, durations and terms in the words of each."""
+    source, target = (generation_session(name) for name in generations)
+    ml = open_ml(source.catalog_id)
+    with ml.create_execution(workflow=workflow, description="train") as run:
+        run.asset_file_path("Execution_Asset", "weights.bin").write_text("w")
+        with run.metrics_file().open("w") as file:
+            file.write('{"loss": 1}\n')
+    run.upload_execution_outputs()
+    place = ["--host", "local", "--catalog", source.catalog_id, "--working-dir", str(tmp_path / "work")]
+    for _ in range(2):
+        assert main(["publish", run.execution_rid, "--json", "--to", f"local/{target.catalog_id}", *place]) == 0
+        done = json.loads(capsys.readouterr().out)
+
+    there = lookup_execution(target, done["executions"][run.execution_rid])
+    assert there.status == Status.uploaded
+    assert there.durations["execution"] is not None
+    assert done["new_rows"] == {}
+    assert {row["Filename"] for row in rows.select(target, "deriva-ml:Execution_Asset")} == {"weights.bin"}
