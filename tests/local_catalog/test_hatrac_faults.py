@@ -183,7 +183,8 @@ def test_eight_processes_at_once(tmp_path):
         assert (report.findings, report.catalogs) == ([], 8)
 
 
-def test_content_that_goes_while_it_is_looked_at_is_stored_again(tmp_path):
+@pytest.mark.parametrize("told", [True, False], ids=["in-memory", "in-a-file"])
+def test_content_that_goes_while_it_is_looked_at_is_stored_again(tmp_path, told):
     """Another process may delete the last version of the same content between our finding it and our reading it."""
     for folder in ("objects", "incoming"):
         (tmp_path / folder).mkdir()
@@ -197,10 +198,26 @@ def test_content_that_goes_while_it_is_looked_at_is_stored_again(tmp_path):
         store.drop(sha256)
         return False
 
-    with store.receive(io.BytesIO(content), None, md5=False) as incoming:
-        store.keep(incoming.path, sha256, deleted_meanwhile)
+    with store.receive(io.BytesIO(content), len(content) if told else None, md5=False) as incoming:
+        store.keep(incoming.held, sha256, deleted_meanwhile)
 
     assert store.path_of(sha256).read_bytes() == content
+
+
+@pytest.mark.parametrize("size", [100, 200_000], ids=["small", "larger"])
+def test_what_a_power_cut_left_of_content_is_replaced(tmp_path, size):
+    """A broken file under a hash that no version has is not taken for the content."""
+    content = os.urandom(size)
+    with LocalServer(tmp_path) as server, requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {server.token}"
+        session.put(server.url + "/hatrac/first", data=b"")
+        sha256 = hashlib.sha256(content).hexdigest()
+        (tmp_path / "objects" / sha256[:2] / sha256[2:]).write_bytes(content[: size // 2])
+
+        made = session.put(server.url + "/hatrac/o", data=content)
+        back = session.get(server.url + "/hatrac/o").content
+
+    assert (made.status_code, back) == (201, content)
 
 
 def _peak_bytes(process: subprocess.Popen[str]) -> int:

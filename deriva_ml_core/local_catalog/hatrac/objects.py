@@ -165,14 +165,18 @@ class Objects:
         return created(url(path, version))
 
     def _add(self, request: Request, path: str, plan: "Plan", incoming: Incoming, described: Metadata) -> str:
-        self._store.keep(incoming.path, incoming.sha256, self._resources.is_known)
+        try:
+            self._store.keep(incoming.held, incoming.sha256, self._resources.is_known)
+        except OSError:
+            self._resources.discard([incoming.sha256])
+            raise
 
         def work(db: apsw.Connection) -> str:
             found = object_or_new(db, request, path, plan)
             version = directory.current(db, found.name)
             check_preconditions(request, version.etag if version else None)
             if not self._store.is_kept(incoming.sha256):  # its last version was deleted in between
-                self._store.keep(incoming.path, incoming.sha256, self._resources.is_known)
+                self._store.keep(incoming.held, incoming.sha256, self._resources.is_known)
             return directory.add_version(
                 db,
                 found.name,

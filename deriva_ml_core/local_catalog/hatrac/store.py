@@ -7,11 +7,15 @@ log its links with it), so one wait for the disk is enough. A power cut between 
 that no version has; whoever stores that content next finds and replaces it. Files in `uploads/` that nobody holds a
 lock on were left by a process that died; they are swept when the next one starts.
 
+Small content waits in memory until its hash is known, and is written under its name at once: making, linking and
+removing a file beside costs more than 4 KiB do.
+
 Hashing and writing release the GIL. Large content is hashed in a thread beside the one that receives and writes it.
 """
 
 import fcntl
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -25,15 +29,17 @@ from ..errors import BadRequest
 from ..http import Readable
 
 PIECE_BYTES = 256 * 1024
+SMALL_BYTES = 64 * 1024
+"""Up to this size content is taken into memory."""
 _PARALLEL_FROM_BYTES = 4 * 1024 * 1024
 _FLUSH_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """Content that has arrived, under a name of its own."""
+    """Content that has arrived: in a file of its own, or in memory."""
 
-    path: Path
+    held: Path | bytes
     sha256: bytes
     md5: bytes | None
     size_bytes: int
@@ -67,6 +73,9 @@ class ContentStore:
         Raises:
             BadRequest: the body ends early.
         """
+        if size_bytes is not None and size_bytes <= SMALL_BYTES:
+            yield _small(body, size_bytes, md5=md5)
+            return
         path, opened = self._new_file()
         try:
             with opened as file:
@@ -89,13 +98,29 @@ class ContentStore:
                 return path, file
             file.close()
 
-    def keep(self, path: Path, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
+    def keep(self, held: Path | bytes, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
         """
         Give content its name and make both durable; it may have it already.
 
         Args:
+            held: a file of the same file system, or the content itself.
             is_known: whether a version has this content, so that what lies there was made durable before.
+
+        Raises:
+            OSError: the disk is full, say. What was written of small content lies under its name until it is dropped.
         """
+        if isinstance(held, Path):
+            self._keep_file(held, sha256, is_known)
+            return
+        try:
+            with self.path_of(sha256).open("xb", buffering=0) as file:
+                _write_all(file, held)
+                os.fsync(file.fileno())
+        except FileExistsError:  # stored already, or being stored, or broken: the file beside tells
+            with self.receive(io.BytesIO(held), None, md5=False) as again:
+                self.keep(again.held, sha256, is_known)
+
+    def _keep_file(self, path: Path, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
         target = self.path_of(sha256)
         while True:
             try:
@@ -142,6 +167,16 @@ class ContentStore:
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
+
+
+def _small(body: Readable, size_bytes: int, *, md5: bool) -> Incoming:
+    content = b""
+    while len(content) < size_bytes and (piece := body.read(size_bytes - len(content))):
+        content += piece
+    if len(content) < size_bytes:
+        raise BadRequest(f"The body ended after {len(content)} of {size_bytes} bytes.")
+    digest = hashlib.md5(content, usedforsecurity=False).digest() if md5 else None
+    return Incoming(content, hashlib.sha256(content).digest(), digest, size_bytes)
 
 
 def hash_file(path: Path, *, md5: bool) -> tuple[bytes, bytes | None, int]:
