@@ -27,7 +27,7 @@ from deriva_ml_core.executions.owner import later_task
 from deriva_ml_core.executions.preemption import Save, giving_way
 from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter, RunSummary
-from deriva_ml_core.executions.signals import GaveWay, one_interrupt, termination_raises
+from deriva_ml_core.executions.signals import GaveWay, Superseded, one_interrupt, termination_raises
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import TRACEBACK_FILE, JobNotStartedError, Place, current_place
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
@@ -122,7 +122,7 @@ def in_its_place(place: Place | None) -> Iterator[Place | None]:
         place.require_turn()
         with one_interrupt() if place.interrupted is None else nullcontext():
             yield place
-    except (JobNotStartedError, GaveWay):
+    except (JobNotStartedError, GaveWay, Superseded):
         raise
     except BaseException as err:
         place.sweep.failed()
@@ -242,7 +242,7 @@ class _Run:
                 execution.keep_log()
             with self._reporter.transfer("outputs") as progress:
                 report = execution.commit_output_assets(progress_callback=progress)
-        except GaveWay:
+        except (GaveWay, Superseded):
             execution.leave()
             raise
         except BaseException:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.journal import FILE_NAME, Change, Journal, JournalEntry, now, read_entry, write_beside
-from deriva_ml_core.executions.owner import slurm_facts
+from deriva_ml_core.executions.owner import slurm_facts, slurm_job
+from deriva_ml_core.executions.signals import Superseded
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.workflows.workflow import Workflow
 
@@ -71,6 +72,7 @@ def begin(session: CatalogSession, folder: Path, entry: JournalEntry) -> Journal
     Raises:
         DerivaMLException: the catalog refused the row, or gave no answer.
         WorkingFolderError: the folder can't be written.
+        Superseded: SLURM has started the job of this process again, and that one was faster.
     """
     journal = Journal.start(folder, _again(folder, entry))
     if "row" not in entry.pending:
@@ -93,8 +95,16 @@ def _again(folder: Path, entry: JournalEntry) -> JournalEntry:
         return entry
     before = read_entry(last)
     if last == folder:
+        _require_latest(before, entry)
         put_aside(folder)  # also of one that SLURM interrupted: its model starts anew, and stages its outputs anew
     return replace(entry, changes=(*before.changes, *entry.changes), restarts=before.restarts + 1)
+
+
+def _require_latest(before: JournalEntry, entry: JournalEntry) -> None:
+    """SLURM counts the restarts of a job: what has been restarted more often has the record."""
+    same = slurm_job(before.slurm) == slurm_job(entry.slurm)
+    if same and int(before.slurm.get("restarts", 0)) > int(entry.slurm.get("restarts", 0)):
+        raise Superseded(entry.rid, str(before.owner))
 
 
 def _last_attempt(folder: Path) -> Path | None:

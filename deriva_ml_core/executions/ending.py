@@ -9,7 +9,7 @@ from deriva_ml_core.assets.specs import DRY_RUN_RID
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.journal import now
 from deriva_ml_core.executions.redaction import Redactor
-from deriva_ml_core.executions.signals import GaveWay, Terminated
+from deriva_ml_core.executions.signals import GaveWay, Superseded, Terminated
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def failure_text(error: BaseException) -> str:
 def record_failure(recorder: StatusRecorder, error: BaseException, **facts: Any) -> None:
     """Record how a run ended by an exception; nothing where its end is recorded already."""
     rid = recorder.journal.entry.rid
+    if isinstance(error, Superseded):
+        return
     if isinstance(error, GaveWay):  # no end
         recorder.note(str(error))
         return

@@ -14,12 +14,13 @@ from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.errors import DerivaMLExecutionError
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.ending import record_failure, stopped_now
-from deriva_ml_core.executions.journal import Heart, JournalEntry, now
+from deriva_ml_core.executions.heart import Heart
+from deriva_ml_core.executions.journal import JournalEntry, now
 from deriva_ml_core.executions.observing import tell
 from deriva_ml_core.executions.opening import Connection, Opened, Request, discard, open_execution
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 from deriva_ml_core.executions.reopening import reopen_execution
-from deriva_ml_core.executions.signals import GaveWay
+from deriva_ml_core.executions.signals import GaveWay, Superseded
 from deriva_ml_core.executions.states import Status, as_status
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class ExecutionLife:
         self._stop_heart()
         self._measure()
         record_failure(self._opened.recorder, error)
-        if not self.is_dry_run and not isinstance(error, GaveWay):
+        if not self.is_dry_run and not isinstance(error, GaveWay | Superseded):
             from deriva_ml_core.executions.leftovers import upload_leftovers
 
             upload_leftovers(self._session, self._opened, self._ml.upload_on_failure, error)

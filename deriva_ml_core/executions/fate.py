@@ -12,10 +12,12 @@ Whatever may be alive is left alone.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from deriva_ml_core.executions.owner import Owner
-from deriva_ml_core.executions.slurm import GONE, JobState, this_cluster
+from deriva_ml_core.executions.owner import Owner, slurm_job
+from deriva_ml_core.executions.slurm import GONE, OUT_OF_MEMORY, JobState, this_cluster
 from deriva_ml_core.executions.states import Status
 
 KILLED = "its process ended without recording an end"
@@ -59,6 +61,8 @@ def fate_of(owner: Owner | None) -> Fate:
     state = this_cluster().state(job)
     if state is None:
         return UNKNOWN
+    if state.killed and _exceeded_memory(owner.slurm):
+        state = replace(state, word=OUT_OF_MEMORY)
     return _of_state(job, state) if state.ended else Fate(None)
 
 
@@ -82,7 +86,7 @@ def _of_state(job: str, state: JobState) -> Fate:
             return Fate(False, Status.aborted, f"SLURM job {job} was preempted{where} and not requeued")
         case "NODE_FAIL" | "BOOT_FAIL":
             return Fate(False, Status.failed, f"SLURM job {job} has lost its node{where.removeprefix(' on')}")
-        case "OUT_OF_MEMORY":
+        case word if word == OUT_OF_MEMORY:
             return Fate(False, Status.failed, f"out of memory: SLURM ended job {job}{where}")
         case word:
             how = "SLURM does not know it any more" if word == GONE else f"{word}{_how(state)}{where}"
@@ -96,3 +100,27 @@ def _how(state: JobState) -> str:
         return f", {signal.Signals(state.signal).name}"
     except ValueError:
         return f", signal {state.signal}"
+
+
+_SAID = ("exceeded memory limit", "exceeded job memory limit", "oom_kill event", "oom-kill event")
+"""What slurmstepd writes; where SLURM does without cgroups, nobody else says it."""
+_LAST_BYTES = 10_000
+
+
+def _exceeded_memory(facts: Mapping[str, str]) -> bool:
+    """Whether the output of a job that was killed ends by SLURM's word that it used too much memory."""
+    folder, job = facts.get("output"), slurm_job(facts)
+    if not folder or not job:
+        return False
+    files = [path for path in Path(folder).glob(f"{job}_*_log.*") if path.is_file()]
+    lines = (line for path in files for line in _end_of(path).splitlines() if "slurmstepd" in line)
+    return any(said in line.lower() for line in lines for said in _SAID)
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _LAST_BYTES))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""

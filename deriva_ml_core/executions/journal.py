@@ -4,8 +4,9 @@ The journal of one execution: what its process knows, on disk before the catalog
     <working folder>/deriva-ml/execution/<RID>/journal.json
 
 Written beside and renamed, so that a reader on any host sees one whole state or the one before it; written by the one
-process that owns the execution. It is all that a later command needs to give a dead execution its true end: who ran
-it, when its heart last beat, what it was, how far it came, and what the catalog has not yet been told.
+process that owns the execution: one that finds another owner in the file has been taken over, and stops. It is all
+that a later command needs to give a dead execution its true end: who ran it, when its heart last beat, what it was,
+how far it came, and what the catalog has not yet been told.
 """
 
 from __future__ import annotations
@@ -22,14 +23,12 @@ from typing import Any
 
 from deriva_ml_core.errors import WorkingFolderError
 from deriva_ml_core.executions.owner import Owner, this_process
+from deriva_ml_core.executions.signals import Superseded
 from deriva_ml_core.executions.states import Status
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "journal.json"
-HEARTBEAT_S = 20.0
-"""Between two heartbeats of a running execution."""
-
 _FORMAT = 1
 
 
@@ -148,6 +147,7 @@ class Journal:
     def __init__(self, folder: Path, entry: JournalEntry) -> None:
         self.folder = folder
         self._entry = entry
+        self._owner: Owner | None = None  # whom this object last wrote
         self._lock = threading.RLock()
 
     @classmethod
@@ -183,6 +183,7 @@ class Journal:
 
         Raises:
             WorkingFolderError: the folder can't be written; the facts are kept in memory.
+            Superseded: another process has taken the execution over; so say all that write.
         """
         with self._lock:
             self._entry = replace(self._entry, **facts)
@@ -218,30 +219,23 @@ class Journal:
                 log.warning("heartbeat of execution %s: %s", self._entry.rid, err)
 
     def _write(self, *, durable: bool) -> JournalEntry:
+        self._require_ours()
         self._entry = replace(self._entry, heartbeat=now())
         text = json.dumps(self._entry.to_json(), indent=1, default=_plain)
         write_beside(self.folder / FILE_NAME, text.encode(), durable=durable)
+        self._owner = self._entry.owner
         return self._entry
 
+    def _require_ours(self) -> None:
+        """
+        Refuse to write over what another process says.
 
-class Heart:
-    """Beats for a running execution, in a daemon thread: after kill -9 the beats stop."""
-
-    def __init__(self, journal: Journal, every_s: float = HEARTBEAT_S) -> None:
-        self._journal, self._every_s = journal, every_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="deriva-ml-heartbeat", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
-            self._journal.beat()
-
-    def stop(self) -> None:
-        """Beat no more; returns when no beat is being written."""
-        self._stopped.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        Raises:
+            Superseded: it has taken the execution over.
+        """
+        owner = read_entry(self.folder).owner if self._owner else None
+        if owner is not None and owner != self._owner:
+            raise Superseded(self._entry.rid, str(owner))
 
 
 def executions_folder(working_dir: Path) -> Path:

@@ -28,7 +28,9 @@ def slurm_facts(env: Mapping[str, str]) -> dict[str, str]:
     """What SLURM says of the job that an environment belongs to; {} outside SLURM."""
     if not env.get("SLURM_JOB_ID"):
         return {}
-    return {name: env[variable] for name, variable in _SLURM.items() if env.get(variable)}
+    facts = {name: env[variable] for name, variable in _SLURM.items() if env.get(variable)}
+    folder, job = env.get("SUBMITIT_FOLDER"), slurm_job(facts)
+    return facts | ({"output": folder.replace("%j", job)} if folder and job else {})
 
 
 def slurm_job(facts: Mapping[str, str]) -> str | None:
@@ -62,6 +64,11 @@ class Owner:
     pid: int
     process_start: str
     slurm: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        job = f", SLURM job {self.slurm_job_id}" if self.slurm_job_id else ""
+        restarts = f", restart {self.slurm['restarts']}" if self.slurm.get("restarts") else ""
+        return f"process {self.pid} on {self.host}{job}{restarts}"
 
     @property
     def slurm_job_id(self) -> str | None:

@@ -127,8 +127,7 @@ def _may_live(entry: JournalEntry) -> str | None:
     if fate.dead:
         return None
     sure = "runs" if fate.alive else "may run"
-    job = f", SLURM job {owner.slurm_job_id}" if owner.slurm_job_id else ""
-    return f"it {sure} (process {owner.pid} on {owner.host}{job})"
+    return f"it {sure} ({owner})"
 
 
 def _detail(path: Path, before: JournalEntry) -> str | None:

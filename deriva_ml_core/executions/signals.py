@@ -42,6 +42,20 @@ class GaveWay(SystemExit):
         return f"SLURM job {self.job} gave way and waits to be started again"
 
 
+class Superseded(SystemExit):
+    """
+    Another process has taken this execution over, which only happens where SLURM took this one's node for lost, and
+    has started the job again or ended it: the record is the other's, and this process has nothing to add.
+    """
+
+    def __init__(self, rid: str, by: str) -> None:
+        super().__init__(1)
+        self.rid, self.by = rid, by
+
+    def __str__(self) -> str:
+        return f"execution {self.rid} has been taken over by {self.by}: this process stops, and records nothing more"
+
+
 @contextmanager
 def termination_raises() -> Iterator[None]:
     """

@@ -3,7 +3,8 @@ What SLURM says of its jobs.
 
     squeue -t all   every job that the controller remembers: those that wait and run, and for some minutes (MinJobAge)
                     those that have ended. True at once, and also where no slurmdbd runs.
-    sacct           all others; one or two seconds late.
+    sacct           all others; one or two seconds late. Also of those that were killed by SIGKILL: it alone tells that
+                    a step of a job, whose script then failed, had run out of memory.
 
 A job that neither knows, while the controller answers, is gone. Where the controller does not answer, only sacct's
 word on an end that nothing follows counts: a preempted job, for one, may be in the queue again.
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ANSWER_WITHIN_S = 20.0
 FRESH_S = 1.5
@@ -28,6 +30,9 @@ ENDED = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED"}
     | {"TIMEOUT", GONE}
 )
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+_CAUSE_WITHIN_S = 5.0
+"""After a job was killed, for sacct to hear that it has ended."""
 _MAY_BE_FOLLOWED = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "REVOKED"})
 
 
@@ -54,6 +59,11 @@ class JobState:
         """Whether none of its processes runs, and none will."""
         return self.word in ENDED
 
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it, and SLURM's controller does not say why."""
+        return self.word == "FAILED" and self.signal == signal.SIGKILL
+
 
 class Slurm:
     """The cluster of this host, asked about many jobs at a time; safe in threads."""
@@ -63,6 +73,8 @@ class Slurm:
         self._watched: set[str] = set()
         self._states: dict[str, JobState] = {}
         self._asked_at = float("-inf")
+        self._killed_at: dict[tuple[str, int], float] = {}
+        self._causes: dict[tuple[str, int], JobState] = {}
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
         """
@@ -77,7 +89,7 @@ class Slurm:
         with self._lock:
             if time.monotonic() - self._asked_at > FRESH_S or not wanted <= self._watched:
                 self._watched |= wanted
-                self._states = _ask(self._watched)
+                self._states = self._with_causes(_ask(self._watched))
                 self._asked_at = time.monotonic()
                 self._watched = {one for one in self._watched if one in wanted or not self._ended(one)}
             return {one: self._states[one] for one in wanted if one in self._states}
@@ -90,6 +102,21 @@ class Slurm:
         """Tell SLURM to end jobs; those that have ended are left as they are."""
         if job_ids:
             _run("scancel", "--quiet", *sorted(job_ids))
+
+    def _with_causes(self, states: dict[str, JobState]) -> dict[str, JobState]:
+        """Of killed jobs what sacct says, for the first few seconds nothing; where it does not answer, what we had."""
+        killed = {(job, state.restarts): state for job, state in states.items() if state.killed}
+        asked = {job for job, _ in killed.keys() - self._causes.keys()}
+        accounted = _sacct(asked, within_s=_CAUSE_WITHIN_S) if asked else {}
+        for key, state in killed.items():
+            job, now = key[0], time.monotonic()
+            cause = accounted.get(job, state)
+            if not cause.ended and now - self._killed_at.setdefault(key, now) < _CAUSE_WITHIN_S:
+                del states[job]  # sacct has yet to hear of its end
+                continue
+            word = OUT_OF_MEMORY if cause.word == OUT_OF_MEMORY else state.word
+            states[job] = self._causes.setdefault(key, replace(state, word=word))
+        return states
 
     def _ended(self, job_id: str) -> bool:
         state = self._states.get(job_id)
@@ -138,26 +165,35 @@ def _queued(text: str) -> Iterator[tuple[str, JobState]]:
         yield job, JobState(word, int(restarts or 0), node, max(code, 0), signal, reason)
 
 
-def _sacct(job_ids: Collection[str]) -> dict[str, JobState]:
-    """The last incarnation of each; {} where nobody keeps accounts."""
+def _sacct(job_ids: Collection[str], within_s: float = ANSWER_WITHIN_S) -> dict[str, JobState]:
+    """The last incarnation of each; {} where nobody keeps accounts. A step's line follows its job's."""
     jobs = ",".join(sorted({one.partition("_")[0] for one in job_ids}))
-    columns = "JobID,State,ExitCode,NodeList"
-    answer = _run("sacct", "-n", "-P", "-D", "-X", "-j", jobs, "-o", columns)
+    answer = _run("sacct", "-n", "-P", "-D", "-j", jobs, "-o", "JobID,State,ExitCode,NodeList", within_s=within_s)
     found: dict[str, JobState] = {}
     text = answer.stdout if answer is not None and answer.returncode == 0 else ""
     for line in filter(None, text.splitlines()):
-        job, words, code, node = line.split("|")
+        name, words, code, node = line.split("|")
+        job, _, step = name.partition(".")
         before = found.get(job)
-        exit_code, _, signal = code.partition(":")
-        restarts = before.restarts + 1 if before else 0
+        exit_code, signal_number = (int(part or 0) for part in (code or "0:0").split(":"))
         word = (words.split() or [""])[0]  # "CANCELLED by 1000"
-        found[job] = JobState(word, restarts, node, int(exit_code or 0), int(signal or 0))
+        if not step:
+            found[job] = JobState(word, before.restarts + 1 if before else 0, node, exit_code, signal_number)
+        elif before is not None and before.word in ("FAILED", OUT_OF_MEMORY):
+            found[job] = _with_step(before, word, signal_number)
     return found
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str] | None:
+def _with_step(job: JobState, word: str, signal_number: int) -> JobState:
+    """A job that failed with one of its steps: the script's exit code hides by which signal, and why."""
+    if word == OUT_OF_MEMORY:
+        job = replace(job, word=OUT_OF_MEMORY)
+    return replace(job, signal=signal_number, exit_code=0) if signal_number and not job.signal else job
+
+
+def _run(*command: str, within_s: float = ANSWER_WITHIN_S) -> subprocess.CompletedProcess[str] | None:
     """None where there is no such command, or it gives no answer in time."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_WITHIN_S, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None

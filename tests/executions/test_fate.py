@@ -99,6 +99,54 @@ def test_without_the_controller_only_an_end_that_nothing_follows_counts(cluster)
     assert [fate_of_job(job).alive for job in ("70", "71", "72")] == [False, None, None]
 
 
+@pytest.mark.parametrize(
+    ("accounts", "words"),
+    [
+        ("70|FAILED|9:0|n1\n70.batch|FAILED|9:0|n1\n70.0|OUT_OF_MEMORY|0:125|n1", "out of memory"),
+        ("70|OUT_OF_MEMORY|0:125|n1\n70.batch|OUT_OF_MEMORY|0:125|n1", "out of memory"),
+        ("70|FAILED|9:0|n1\n70.0|FAILED|0:9|n1", "FAILED, SIGKILL on n1"),
+        ("70|OUT_OF_MEMORY|0:125|n1\n70|FAILED|9:0|n1\n70.0|FAILED|0:9|n1", "FAILED, SIGKILL on n1"),
+        (None, "FAILED, SIGKILL on n1"),
+    ],
+)
+def test_sacct_tells_why_a_job_was_killed(cluster, accounts, words):
+    """The controller knows only how its script ended; that a step ran out of memory, the accounts know."""
+    cluster("70|FAILED|0|n1|35072|NonZeroExitCode|", accounts)
+    assert words in fate_of_job("70").detail
+
+    if accounts is not None:
+        cluster("", accounts)  # forgotten by the controller: the script's exit code 9 stands for the same signal
+        assert words in fate_of_job("70").detail
+
+
+def test_why_a_job_was_killed_is_waited_for(cluster, monkeypatch):
+    """Sacct is a second late; but it is not waited for without end."""
+    cluster("70|FAILED|0|n1|35072|NonZeroExitCode|", "70|RUNNING|0:0|n1")
+
+    assert fate_of_job("70").alive is None
+    monkeypatch.setattr("deriva_ml_core.executions.slurm._CAUSE_WITHIN_S", 0.0)
+    monkeypatch.setattr("deriva_ml_core.executions.slurm.FRESH_S", 0.0)
+    assert "SIGKILL" in fate_of_job("70").detail
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("slurmstepd-n1: error: StepId=70.0 exceeded memory limit (2 > 1), being killed\n", "out of memory"),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=70.0. Some of the step tasks …\n", "out of memory"),
+        ("the model says: exceeded memory limit\n", "SIGKILL"),
+    ],
+)
+def test_the_output_of_a_killed_job_tells_why_where_nobody_else_does(cluster, tmp_path, said, words):
+    """SLURM without cgroups says it there alone."""
+    cluster("70|FAILED|0|n1|35072|NonZeroExitCode|", "70|FAILED|9:0|n1\n70.0|CANCELLED by 0|0:9|n1")
+    (tmp_path / "70_0_log.out").write_text("x" * 20_000 + "\n" + said)
+    (tmp_path / "71_0_log.out").write_text("slurmstepd: error: oom_kill event")
+
+    owner = replace(this_process(), slurm={**OF_SUBMITIT, "output": str(tmp_path)}, **GONE_HERE)
+    assert words in fate_of(owner).detail
+
+
 def test_a_job_that_slurm_does_not_know_any_more_is_gone(cluster):
     """The controller forgets after MinJobAge, and nobody keeps accounts."""
     cluster(None, None, "slurm_load_jobs error: Invalid job id specified")

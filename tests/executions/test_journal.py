@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from deriva_ml_core.errors import WorkingFolderError
 from deriva_ml_core.executions.journal import (
     Change,
-    Heart,
     Journal,
     JournalEntry,
     check_writable,
@@ -152,21 +151,6 @@ def test_taking_over_keeps_what_was_known(tmp_path):
     entry = Journal.take_over(folder).entry
     assert entry.owner == this_process()
     assert (entry.restarts, entry.slurm) == (1, {"job_id": "7"})
-
-
-def test_the_heart_beats_until_it_is_stopped(tmp_path):
-    """A beat is a new time in the file; after stop, the file is left alone."""
-    journal = Journal.start(tmp_path / "1-A", JournalEntry(rid="1-A"))
-    before = read_entry(tmp_path / "1-A").heartbeat
-    heart = Heart(journal, every_s=0.005)
-    while read_entry(tmp_path / "1-A").heartbeat == before:  # ends when it beats; the suite's time-out when it does not
-        pass
-    heart.stop()
-
-    after = (tmp_path / "1-A" / "journal.json").stat().st_mtime_ns
-    journal_threads = [thread.name for thread in __import__("threading").enumerate()]
-    assert "deriva-ml-heartbeat" not in journal_threads
-    assert after == (tmp_path / "1-A" / "journal.json").stat().st_mtime_ns
 
 
 WRITE_FOR_EVER = """
