@@ -99,9 +99,9 @@ class AssetLedger:
         """Keep new facts of one output."""
         self._append([{"key": key, **facts}])
 
-    def update_many(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Keep new facts of many outputs, in one write; durable when this returns."""
-        self._append([{"key": key, **facts} for key, facts in changes], durable=True)
+    def update_many(self, changes: Iterable[tuple[str, dict[str, Any]]], *, durable: bool = False) -> None:
+        """Keep new facts of many outputs, in one write; `durable`: on the disk when this returns."""
+        self._append([{"key": key, **facts} for key, facts in changes], durable=durable)
 
     def _append(self, facts: list[dict[str, Any]], *, durable: bool = False) -> None:
         if not facts:

@@ -129,6 +129,16 @@ class ProgressMeter:
         """End every transfer at its next block."""
         self._stopped = True
 
+    def check(self, path: Path) -> None:
+        """
+        End here if the whole was stopped.
+
+        Raises:
+            TransferStoppedError: it was.
+        """
+        if self._stopped:
+            raise TransferStoppedError(f"{path} was not finished: the transfer was stopped")
+
     def advance(self, path: Path, size_bytes: int, phase: str = "Uploading") -> None:
         """
         So many more bytes of this file are over; told in whatever thread calls, one at a time.
@@ -136,8 +146,7 @@ class ProgressMeter:
         Raises:
             TransferStoppedError: the transfers were stopped; the file that calls ends here.
         """
-        if self._stopped:
-            raise TransferStoppedError(f"{path} was not finished: the transfer was stopped")
+        self.check(path)
         if self._callback is None:
             return
         with self._lock:

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -28,7 +28,7 @@ from deriva_ml_core.assets.preparing import PREPARE, Refused, output_of, prepare
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter, UploadReport
 from deriva_ml_core.assets.records import StoredFile, record_files
 from deriva_ml_core.assets.staging import StagedFile, Staging
-from deriva_ml_core.assets.transfer import in_parallel
+from deriva_ml_core.assets.transfer import Outcome, in_parallel, in_turn
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, WorkingFolderError
 from deriva_ml_core.hookvalues import Transfer
@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 DEFAULT_WORKERS = 8
 LANES = 3
 """Chunks of one file that travel at a time: one is read and one is written while a third is on its way."""
+_SMALL_BYTES = 2**16
+_GROUP = 8
+_STORE_FACTS = ("stored_url", "md5", "size_bytes", "mtime_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +132,42 @@ class _Upload:
         """Send and record; the files that may succeed another time, each with its error."""
         sent: list[_Sent] = []
         again: list[tuple[StagedFile, DerivaMLException]] = []
-        for outcome in in_parallel(files, self._send, workers=self._workers, stop=self._meter.stop):
-            if outcome.answer is not None:
-                sent.append(outcome.answer)
-                self._keep(outcome.answer)
-            elif outcome.error is not None and may_pass(outcome.error):
-                again.append((outcome.job, outcome.error))
-            elif outcome.error is not None:
-                self._failed(outcome.job, outcome.error)
+        for outcomes in in_parallel(
+            self._groups(files), self._send_group, workers=self._workers, stop=self._meter.stop
+        ):
+            self._keep([one.answer for one in outcomes.answer or () if one.answer is not None])
+            for outcome in outcomes.answer or ():
+                if outcome.answer is not None:
+                    sent.append(outcome.answer)
+                elif outcome.error is not None and may_pass(outcome.error):
+                    again.append((outcome.job, outcome.error))
+                elif outcome.error is not None:
+                    self._failed(outcome.job, outcome.error)
         order = {file.path: place for place, file in enumerate(files)}  # RIDs go up in the order of registration
         return again + self._record(sorted(sent, key=lambda one: order[one.file.path]))
 
     # --- objects ------------------------------------------------------------------------------------------------
 
+    def _groups(self, files: Sequence[StagedFile]) -> Iterator[list[StagedFile]]:
+        """Small files a few at a time: handing each to a thread, and noting each, would cost as much as sending it."""
+        size = max(1, min(_GROUP, len(files) // (8 * self._workers)))
+        group: list[StagedFile] = []
+        for file in files:
+            if _size(file) > _SMALL_BYTES:
+                yield [file]
+                continue
+            group.append(file)
+            if len(group) == size:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _send_group(self, files: Sequence[StagedFile]) -> list[Outcome[StagedFile, _Sent]]:
+        return list(in_turn(files, self._send))
+
     def _send(self, file: StagedFile) -> _Sent:
+        self._meter.check(file.path)
         stat = _stat(file)
         asset = file.asset
         known = (asset.size_bytes, asset.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
@@ -176,16 +201,18 @@ class _Upload:
     def _resume_file(self, target: str) -> Path:
         return self._unfinished / f"{zlib.crc32(target.encode()):08x}-{target.rpartition('/')[2][:32]}.json"
 
-    def _keep(self, sent: _Sent) -> None:
-        self.report.bytes_sent += sent.bytes_sent
-        if not sent.bytes_sent and sent.asset == sent.file.asset:
-            return
-        ledger, asset = self._staging.ledger, sent.asset
-        if ledger.get(asset.key) is None:  # of a registered folder
-            ledger.put(asset)
-        else:
-            facts = {name: getattr(asset, name) for name in ("stored_url", "md5", "size_bytes", "mtime_ns")}
-            ledger.update(asset.key, **facts)
+    def _keep(self, sent: Sequence[_Sent]) -> None:
+        self.report.bytes_sent += sum(one.bytes_sent for one in sent)
+        ledger = self._staging.ledger
+        changes: list[tuple[str, dict[str, Any]]] = []
+        for one in sent:
+            if not one.bytes_sent and one.asset == one.file.asset:
+                continue
+            if ledger.get(one.asset.key) is None:  # of a registered folder
+                ledger.put(one.asset)
+            else:
+                changes.append((one.asset.key, {name: getattr(one.asset, name) for name in _STORE_FACTS}))
+        ledger.update_many(changes)
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
@@ -217,7 +244,7 @@ class _Upload:
                 again.append((one.file, rid))
             else:
                 self._failed(one.file, rid)
-        self._staging.ledger.update_many(done)
+        self._staging.ledger.update_many(done, durable=True)
         return again
 
     # --- the report ---------------------------------------------------------------------------------------------
@@ -271,6 +298,14 @@ def _stored(asset: StagedAsset) -> StoredFile:
         columns={**asset.filled, **asset.columns},
         asset_types=asset.asset_types,
     )
+
+
+def _size(file: StagedFile) -> int:
+    """Bytes; 0 for a file that is gone, of which its sending says so."""
+    try:
+        return file.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _stat(file: StagedFile) -> os.stat_result:

@@ -32,20 +32,19 @@ class InnerClient(HttpClient):
         self._headers |= login
         self._inner = _Pool(application, base_url)
 
-    def _own_pool(self) -> Any:
+    def _connections(self) -> Any:
         return self._inner
 
 
 class _Pool:
-    """As much of urllib3's pool as the client uses."""
+    """As much of urllib3's pool of connections as the client uses."""
 
     def __init__(self, application: WsgiApplication, base_url: str) -> None:
         self._application, self._base_url = application, base_url
 
-    def request(
-        self, method: str, url: str, *, body: Any, headers: Mapping[str, str], preload_content: bool, **_: Any
+    def urlopen(
+        self, method: str, target: str, *, body: Any, headers: Mapping[str, str], preload_content: bool, **_: Any
     ) -> HTTPResponse:
-        target = url.removeprefix(self._base_url)
         path, _unused, query = target.partition("?")
         data = body if isinstance(body, bytes) else str(body or "").encode()
         environ = create_environ(

@@ -7,13 +7,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
+from urllib3.response import BaseHTTPResponse
+
 from deriva_ml_core.catalog import checksums
-from deriva_ml_core.catalog.http import HttpClient, json_body
+from deriva_ml_core.catalog.http import Body, HttpClient, json_body
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch
 
 # Called with the number of bytes that have moved since the last call; negative where they must move again.
@@ -72,6 +75,14 @@ class Part:
         """Where the next read begins."""
         return self._done
 
+    def md5(self) -> str:
+        """Its checksum in hex; the next read begins at its beginning."""
+        found, self._done = checksums.md5(), 0
+        for block in iter(lambda: self.read(_BLOCK_BYTES), b""):
+            found.update(block)
+        self._done = 0
+        return str(found.hexdigest())
+
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go back to send again."""
         self._done = offset if whence == 0 else self._size + offset if whence == 2 else self._done + offset
@@ -106,32 +117,45 @@ class Upload:
 
     def _put(self, precondition: dict[str, str]) -> str | None:
         """The new version's URL; None where the precondition fails."""
+        size = self.file.stat().st_size
         headers = {
             "Content-Type": self.content_type,
-            "Content-Length": str(self.file.stat().st_size),
+            "Content-Length": str(size),
             "Content-MD5": checksums.as_base64(self.md5),
             "Content-Disposition": self._disposition,
             **precondition,
         }
+        answer = self._put_bytes(headers) if size <= _BLOCK_BYTES else self._put_file(headers)
+        if answer.status == 412:
+            # These bytes went in vain; whoever draws a bar sees them go again, or be there.
+            self._report(-size)
+            return None
+        return _location(answer)
+
+    def _put_bytes(self, headers: dict[str, str]) -> BaseHTTPResponse:
+        """A small file: in one piece, which was looked at before it goes."""
+        data = self.file.read_bytes()
+        if checksums.md5(data).hexdigest() != self.md5:
+            raise self._changed()
+        answer = self._ask_to_put(data, headers)
+        self._report(len(data))
+        return answer
+
+    def _put_file(self, headers: dict[str, str]) -> BaseHTTPResponse:
         with self.file.open("rb") as file:
             reader = Reader(file, self.progress)
             try:
-                answer = self.client.request(
-                    "PUT",
-                    f"{self.target}?parents=true",
-                    body=reader,  # type: ignore[arg-type]  # has what urllib3 uses of a file: read, tell, seek
-                    headers=headers,
-                    accept=(412,),
-                )
+                return self._ask_to_put(reader, headers)  # type: ignore[arg-type]  # what urllib3 uses of a file: read, tell, seek
             except CatalogError as err:
                 if err.status == 400 and reader.hash.hexdigest() != self.md5:
-                    raise ChecksumMismatch(f"{self.file} changed while it was being sent") from err
+                    raise self._changed() from err
                 raise
-        if answer.status == 412:
-            # These bytes went in vain; whoever draws a bar sees them go again, or be there.
-            self._report(-reader.reported)
-            return None
-        return _location(answer)
+
+    def _ask_to_put(self, body: Body, headers: dict[str, str]) -> BaseHTTPResponse:
+        return self.client.request("PUT", f"{self.target}?parents=true", body=body, headers=headers, accept=(412,))
+
+    def _changed(self) -> ChecksumMismatch:
+        return ChecksumMismatch(f"{self.file} changed while it was being sent")
 
     def _stored_version(self) -> str | None:
         answer = self.client.request("HEAD", self.target, accept=(404, 409))
@@ -143,7 +167,9 @@ class Upload:
         """
         Create or go on with an upload job, send what is missing, finalize.
 
-        Chunks carry no checksum of their own: the job has the whole content's, which the server checks at the end.
+        The job has the whole content's checksum, which the server checks at the end. Each chunk has its own, too, so
+        that what a network damages goes again at once; but not on this machine, where there is no network and the
+        sums would take as long as the sending.
 
         Args:
             lanes: chunks on their way at a time.
@@ -159,7 +185,15 @@ class Upload:
         for number in _side_by_side(lambda chunk: self._send_chunk(job, *chunk), missing, lanes):
             done.add(number)
             self._remember(resume_file, job, chunk_size, done)
+        if stored := self._stored_version():  # somebody else was faster with the same content
+            self._drop(job, resume_file)
+            return stored
         return self._finalize(job, resume_file)
+
+    def _drop(self, job: str, resume_file: Path | None) -> None:
+        """Close a job that is of no use, and forget it."""
+        self.client.request("DELETE", job, accept=range(400, 600))
+        _forget(resume_file)
 
     def _finalize(self, job: str, resume_file: Path | None) -> str:
         try:
@@ -167,9 +201,8 @@ class Upload:
         except CatalogError as err:
             if err.status == 409:
                 # The job stays and would fail again: the next call starts anew.
-                self.client.request("DELETE", job, accept=range(400, 600))
-                _forget(resume_file)
-                raise ChecksumMismatch(f"{self.file} changed while it was being sent") from err
+                self._drop(job, resume_file)
+                raise self._changed() from err
             if (err.status is None or err.status >= 500) and (stored := self._stored_version()):
                 _forget(resume_file)
                 return stored
@@ -211,9 +244,22 @@ class Upload:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with self.file.open("rb", buffering=0) as file:
             part = Part(file, offset, size)
-            self.client.request("PUT", f"{job}/{number}", body=part, headers=headers)  # type: ignore[arg-type]
+            if not self.client.is_near:
+                headers["Content-MD5"] = checksums.as_base64(part.md5())
+            self._put_chunk(f"{job}/{number}", part, headers)
         self._report(size)
         return number
+
+    def _put_chunk(self, path: str, part: Part, headers: dict[str, str]) -> None:
+        """Send a chunk; once more where the server says that other bytes have come than the checksum is of."""
+        checked = "Content-MD5" in headers
+        put = partial(self.client.request, "PUT", path, body=part, headers=headers)  # type: ignore[arg-type]  # as above
+        answer = put(accept=(400,) if checked else ())
+        if answer.status != 400:
+            return
+        if checksums.as_base64(part.md5()) != headers["Content-MD5"]:
+            raise self._changed()
+        put()
 
     def _remember(self, resume_file: Path | None, job: str, chunk_size: int, done: set[int]) -> None:
         if resume_file is None:

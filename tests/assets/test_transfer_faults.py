@@ -98,6 +98,50 @@ def test_broken_connections_are_taken_up(far_session, far_staging, proxy, execut
     assert objects.exists(far_session, row["URL"])
 
 
+def test_a_damaged_chunk_goes_again_alone(far_session, far_staging, proxy, execution_rid):
+    """Each chunk has a checksum where a network lies between: what arrives damaged is sent again, and only that."""
+    size = 3_000_000
+    far_staging.register("Image", "big.bin").write_bytes(os.urandom(size))
+    far_session.client.is_near = False
+    proxy.damage_next = 1
+    report = upload_staged(far_session, far_staging, execution_rid, manner=Manner(chunk_size=100_000))
+
+    assert (report.total_uploaded, report.errors, proxy.damage_next) == (1, [], 0)
+    assert size + 50_000 < proxy.bytes_up < size + 200_000
+
+
+def test_a_chunk_that_is_damaged_for_ever_stores_nothing(far_session, far_staging, proxy, execution_rid):
+    """Bytes that never arrive as they were sent are an error, not an object."""
+    far_staging.register("Image", "big.bin").write_bytes(os.urandom(300_000))
+    far_session.client.is_near = False
+    proxy.damage_next = 1000
+    report = upload_staged(far_session, far_staging, execution_rid, manner=Manner(chunk_size=100_000))
+
+    assert (report.total_uploaded, len(report.errors)) == (0, 1)
+    assert not list(rows.select(far_session, "Image"))
+
+
+def test_who_was_faster_with_the_same_content_is_heard(image_session, execution_rid, tmp_path):
+    """Two executions that send the same large content at the same time: one version, one row, two links."""
+    content = os.urandom(500_000)
+    slow, fast = (Staging(tmp_path / name, image_session) for name in ("slow", "fast"))
+    for one in (slow, fast):
+        one.register("Image", "big.bin").write_bytes(content)
+    manner, others = Manner(chunk_size=100_000), []
+
+    def overtake(progress):
+        if progress.bytes_completed >= 200_000 and not others:
+            others.append(None)
+            others.append(upload_staged(image_session, fast, execution_rid, manner=manner))
+
+    report = upload_staged(image_session, slow, execution_rid, progress=overtake, manner=manner)
+
+    assert (report.total_uploaded, others[1].total_uploaded) == (1, 1)
+    (row,) = rows.select(image_session, "Image")
+    versions = image_session.client.request("GET", f"{row['URL'].rpartition(':')[0]};versions").data.split()
+    assert len(versions) == 1
+
+
 def test_a_timeout_is_kept(proxy):
     """A server that takes too long is not waited for: the caller's time-out counts, for the block that it is for."""
     proxy.delay_s = 5

@@ -137,8 +137,8 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(session, make_file, tmp_
         lambda: objects.put_file(session, path, unique_path(request), chunk_size=CHUNK, resume_file=state),
     )
 
-    # Look (1), ask for the job (1), the 4 chunks that are not known to be there, finalize (1).
-    assert sent == 7
+    # Look (1), ask for the job (1), the 4 chunks that are not known to be there, look once more (1), finalize (1).
+    assert sent == 8
     assert objects.get_file(session, url, tmp_path / "back").read_bytes() == content
 
 
