@@ -46,7 +46,7 @@ class Users:
         """
         if not _NAME.fullmatch(name):
             raise Conflict(f"{name!r} is no user name: use letters, digits and . _ @ + - (at most 128).")
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_hex(32)  # no "-" at its head, which a command line would take for an option
         with self._registry.writing() as db:
             if db.execute("SELECT 1 FROM user WHERE name = ?", (name,)).fetchone():
                 raise Conflict(f"There is a user {name!r} already: remove it first for a new token.")

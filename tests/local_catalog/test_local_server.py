@@ -53,6 +53,14 @@ def test_with_users_a_caller_without_token_is_anonymous(tmp_path):
     assert ann.json()["client"]["id"] == "ann"
 
 
+def test_a_token_is_no_option_on_a_command_line(tmp_path):
+    """`deriva-upload-cli --token TOKEN` would take a token with a "-" at its head for an option."""
+    with Root(tmp_path) as root:
+        tokens = [Users(root.registry).add(f"user{n}") for n in range(100)]
+
+    assert all(token.isalnum() for token in tokens)
+
+
 def test_deriva_takes_the_credential_as_it_is(server):
     """`credential` and `netloc` are what deriva's classes take."""
     from deriva.core import DerivaServer

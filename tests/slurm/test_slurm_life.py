@@ -60,7 +60,7 @@ EVENTS = {
         "exception": ("Failed", "ValueError: no convergence"),
         "exit_3": ("Failed", "SystemExit: 3"),
         "sigkill": ("Failed", KILLED),
-        "out_of_memory": ("Failed", "SIGKILL"),  # OUT_OF_MEMORY where SLURM has cgroups
+        "out_of_memory": ("Failed", "out of memory"),
         "scancel": ("Aborted", "was cancelled"),
         "requeue": ("Uploaded", ""),
     },
