@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from deriva_ml_core.catalog.filters import any_rids, column_names, filter_path, 
 from deriva_ml_core.catalog.http import json_body
 from deriva_ml_core.catalog.model import Table, TableName
 from deriva_ml_core.catalog.session import CatalogSession
-from deriva_ml_core.errors import CatalogError, DerivaMLNotFoundError
+from deriva_ml_core.errors import CatalogError, DerivaMLAuthenticationError, DerivaMLNotFoundError
 from deriva_ml_core.schema.elements import SYSTEM_COLUMNS
 
 __all__ = [
@@ -45,6 +46,8 @@ RowIn = Mapping[str, Any]
 # little enough that a proxy takes it and a refusal costs little.
 MAX_ROWS = 2_000
 MAX_BODY_BYTES = 4_000_000
+_LEASES = ("public", "ERMrest_RID_Lease")
+_WORKERS = 8
 
 
 def insert(
@@ -238,12 +241,19 @@ def resolve_rids(
 
 
 def locate_rid(session: CatalogSession, rid: str) -> tuple[str, str] | None:
-    """The (schema, table) of one RID, or None where it is unknown or deleted. One request."""
+    """
+    The (schema, table) of one RID, or None where it is unknown, deleted, or leased and not used. One request.
+
+    An owner's lease stays when its RID is used, and a server may answer with the lease: then we look where the row is.
+    """
     answer = session.request("GET", f"/entity_rid/{quote(normal_rid(rid))}", accept=(400, 404, 409))
     if answer.status != 200:
         return None
     entry = json.loads(answer.data)
-    return None if entry.get("deleted_at") else (entry["schema_name"], entry["table_name"])
+    if entry.get("deleted_at"):
+        return None
+    place = (entry["schema_name"], entry["table_name"])
+    return _user_of_lease(session, rid) if place == _LEASES else place
 
 
 def lease_rids(session: CatalogSession, count: int) -> list[str]:
@@ -255,12 +265,26 @@ def lease_rids(session: CatalogSession, count: int) -> list[str]:
     wanted = [{"ID": uuid.uuid4().hex} for _ in range(count)]
     leased: list[str] = []
     for chunk in _chunks(wanted, range(count)):
-        answer = session.post_json("/entity/public:ERMrest_RID_Lease", [wanted[index] for index in chunk])
+        answer = session.post_json(f"/entity/{':'.join(_LEASES)}", [wanted[index] for index in chunk])
         leased.extend(row["RID"] for row in answer)
     return leased
 
 
 # --- inside ---
+
+
+def _user_of_lease(session: CatalogSession, rid: str) -> tuple[str, str] | None:
+    """The table that has a row of a leased RID; all of them are asked at the same time."""
+
+    def asked(place: tuple[str, str]) -> tuple[str, str] | None:
+        try:
+            return place if select_by_rids(session, place, [rid], columns=["RID"]) else None
+        except DerivaMLAuthenticationError:
+            return None  # what one may not see, one does not find
+
+    places = [place for place in session.model.tables if place != _LEASES]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return next((place for place in pool.map(asked, places) if place), None)
 
 
 def _named(table: Table, row: RowIn) -> Row:

@@ -241,6 +241,14 @@ def test_a_deleted_row_has_no_table(session):
     assert rows.resolve_rids(session, [rid]) == {}
 
 
+def test_a_leased_rid_is_a_row_once_a_row_has_it(session):
+    """A RID that was reserved and never used, by a run that died, say, leads nowhere; the lease itself is no answer."""
+    rid, unused = rows.lease_rids(session, 2)
+    rows.insert(session, "Image", [{"RID": rid, **image(1)}], leased=True)
+
+    assert rows.resolve_rids(session, [rid, unused]) == {rid: ("demo", "Image")}
+
+
 def test_deleting_what_is_gone_is_no_error(session):
     """Cleaning up twice does no harm; a deletion without a filter is refused."""
     rid = rows.insert_one(session, "Image", **image(1))["RID"]

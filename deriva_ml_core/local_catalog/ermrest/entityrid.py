@@ -41,12 +41,16 @@ def answer(call: Call, raw_rid: str) -> Response:
 
 
 def _living(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any] | None:
+    """A row that uses a leased RID comes before the lease, which stays where an owner used it."""
     tables = _readable(view.model, call)
-    found = _search(view.db, [(table, f"{view.source(table)}") for table in tables], "''", spellings)
-    if found is None:
-        return None
-    table, rid, _ = found
-    return _place(view.model, table, rid)
+    leases = view.model.find_table("public", "ERMrest_RID_Lease")
+    users = [table for table in tables if table is not leases]
+    for group in (users, [table for table in tables if table is leases]):
+        found = _search(view.db, [(table, f"{view.source(table)}") for table in group], "''", spellings)
+        if found is not None:
+            table, rid, _ = found
+            return _place(view.model, table, rid)
+    return None
 
 
 def _deleted(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any] | None:
