@@ -69,9 +69,9 @@ class Screen:
 
 
 SCREENS = (
-    Screen("sweep", "deriva-ml-run +multirun=learning_rates"),
-    Screen("list", "deriva-ml-executions list"),
-    Screen("info", "deriva-ml-run --info", 60),
+    Screen("sweep", "uv run deriva-ml-run +multirun=learning_rates"),
+    Screen("list", "uv run deriva-ml-executions list"),
+    Screen("info", "uv run deriva-ml-run --info", 60),
 )
 
 
@@ -91,7 +91,6 @@ def _environment(folder: Path) -> Mapping[str, str]:
     cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     ours = {name: value for name, value in project_environment().items() if not name.startswith(("XDG_", "DERIVA_"))}
     return ours | {
-        "PATH": os.pathsep.join([str(folder / "digits/.venv/bin"), os.environ["PATH"]]),
         "HOME": str(folder / "home"),
         "UV_CACHE_DIR": cache,  # what this machine has need not come again
         "DERIVA_ML_LOCAL_ROOT": str(folder / "catalogs"),
