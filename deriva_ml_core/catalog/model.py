@@ -112,7 +112,7 @@ class CatalogModel:
         if table is None:
             raise DerivaMLSchemaError(
                 f"the catalog has no table {self.ml_schema}:{name}: is the schema installed? "
-                "`deriva-ml-catalog schema check` tells, `deriva-ml-catalog schema install` installs it"
+                "`deriva-ml-catalog schema check CATALOG` tells, `deriva-ml-catalog schema install CATALOG` installs it"
             )
         return table
 

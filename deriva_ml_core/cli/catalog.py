@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deriva_ml_core.cli.catalog_demo import add_demo_options, make_demo
-from deriva_ml_core.cli.catalog_schema import add_schema_commands
+from deriva_ml_core.cli.catalog_schema import add_schema_commands, install_schema_in
 from deriva_ml_core.cli.main import completed
 from deriva_ml_core.cli.plugin_commands import add_plugin_commands
 from deriva_ml_core.connection.local import default_root
@@ -50,6 +50,7 @@ def build_parser(arguments: Sequence[str] = ("list",)) -> argparse.ArgumentParse
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     creating = _add(commands, "create", _create, "make a catalog")
     creating.add_argument("name", help="its name, usable as catalog id")
+    creating.add_argument("--schema", action="store_true", help="with the deriva-ml schema, ready to record runs in")
     _listing(creating)
     _listing(_add(commands, "list", _list, "show the catalogs"))
     _add(commands, "delete", _delete, "remove a catalog and its history").add_argument("name", help="its name or id")
@@ -123,6 +124,8 @@ def _create(args: argparse.Namespace) -> int:
 
     with Root(args.root) as root:
         identity = create_catalog(root, args.name)
+    if args.schema:
+        install_schema_in(args.name, root=args.root)
     if args.json:
         made = {"id": identity, "names": [args.name], "hostname": "local", "root": str(args.root.absolute())}
         print(json.dumps(made, indent=2))
@@ -130,6 +133,8 @@ def _create(args: argparse.Namespace) -> int:
     print(f"made catalog {args.name} (id {identity}) in {args.root}")
     elsewhere = "" if args.root == default_root() else f", with DERIVA_ML_LOCAL_ROOT={args.root.absolute()}"
     print(f'use it as hostname="local", catalog_id="{args.name}" or --host local --catalog {args.name}{elsewhere}')
+    if not args.schema:
+        print(f"to record runs in it: `deriva-ml-catalog schema install {args.name}`")
     return 0
 
 

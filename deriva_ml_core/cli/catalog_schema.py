@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.schema.additions import Added
     from deriva_ml_core.schema.check import SchemaReport
+    from deriva_ml_core.schema.install import Installation
 
 
 def add_schema_commands(commands: Any, parser_class: type[argparse.ArgumentParser], root: Path) -> None:
@@ -27,7 +28,7 @@ def add_schema_commands(commands: Any, parser_class: type[argparse.ArgumentParse
     parser = commands.add_parser("schema", help=about, description=about)
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=parser_class)
     installing = actions.add_parser("install", help="install it, or add the terms that are missing")
-    installing.add_argument("--project", default=None, help="what stands before the colon in the IDs of terms")
+    installing.add_argument("--project", default="", help="what stands before the colon in the IDs of terms")
     installing.set_defaults(command=_install)
     checking = actions.add_parser("check", help="compare it with what it should be")
     checking.add_argument("--json", action="store_true", help="print JSON")
@@ -38,14 +39,18 @@ def add_schema_commands(commands: Any, parser_class: type[argparse.ArgumentParse
         action.add_argument("--root", type=Path, default=root, help="the embedded catalog's root folder (%(default)s)")
 
 
-def _install(args: argparse.Namespace) -> int:
+def install_schema_in(name: str, root: Path, host: str = "local", curie_prefix: str = "") -> tuple[Installation, Added]:
+    """Install the deriva-ml schema in a catalog, with what plugins need beside our own."""
     from deriva_ml_core.schema.definition import DEFAULT_CURIE_PREFIX
     from deriva_ml_core.schema.install import install_schema
 
-    prefix = args.project or DEFAULT_CURIE_PREFIX
-    with _session(args) as session:
-        done = install_schema(session, curie_prefix=prefix)
-        added = _install_additions(session, prefix)
+    prefix = curie_prefix or DEFAULT_CURIE_PREFIX
+    with _session(name, host, root) as session:
+        return install_schema(session, curie_prefix=prefix), _install_additions(session, prefix)
+
+
+def _install(args: argparse.Namespace) -> int:
+    done, added = install_schema_in(args.name, args.root, args.host, args.project)
     what = "installed the deriva-ml schema" if done.created else "the deriva-ml schema is there"
     print(f"{what}; terms added: {done.terms_added + added.terms}")
     if added.tables:
@@ -67,7 +72,7 @@ def _install_additions(session: CatalogSession, curie_prefix: str) -> Added:
 def _check(args: argparse.Namespace) -> int:
     from deriva_ml_core.schema.check import check_schema
 
-    with _session(args) as session:
+    with _session(args.name, args.host, args.root) as session:
         report = check_schema(session)
     if args.json:
         print(json.dumps(_document(report), indent=2))
@@ -93,27 +98,27 @@ def _document(report: SchemaReport) -> dict[str, Any]:
 
 
 @contextmanager
-def _session(args: argparse.Namespace) -> Iterator[CatalogSession]:
-    """A session with the catalog that the arguments name."""
+def _session(name: str, host: str, root: Path) -> Iterator[CatalogSession]:
+    """A session with a catalog, embedded in a root or on a server."""
     from deriva_ml_core.catalog.session import CatalogSession
 
-    if args.host != "local":
-        with CatalogSession.connect(args.host, args.name) as session:
+    if host != "local":
+        with CatalogSession.connect(host, name) as session:
             yield session
         return
     from deriva_ml_core.local_catalog.root import Root
     from deriva_ml_core.local_catalog.server import LocalServer
 
     # A server makes a missing root; who names a catalog in it means one that is there.
-    Root(args.root, create=False).close()
+    Root(root, create=False).close()
     with (
-        LocalServer(args.root) as server,
+        LocalServer(root) as server,
         CatalogSession.connect(
             "local",
-            args.name,
+            name,
             base_url=server.url,
             credential=server.credential,
-            known_catalogs=lambda: _known(args.root),
+            known_catalogs=lambda: _known(root),
         ) as session,
     ):
         yield session

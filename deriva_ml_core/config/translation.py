@@ -23,6 +23,7 @@ _FROM_JOB = "_deriva_ml_raised_by_job"
 _REFUSED_KEY = re.compile(r"Could not override '(?P<key>[^'=]+)'")
 _AMBIGUOUS = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'")
 _ADD_GROUP = re.compile(r"To append to your default list use (\S+)")
+_ITEM = re.compile(r"^(datasets|assets)(\d+)")  # Hydra writes the key of a list's item without brackets
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 _NOISE = re.compile(r"^(See https?://|full_key:|object_type=|reference_type=|For further information|Search path)")
 
@@ -84,7 +85,7 @@ def instantiation_failure(err: BaseException) -> str:
     """One line for a value that its class refused: where it stands in the configuration, and why."""
     text = str(err)
     key = re.search(r"full_key: (.+)", text)
-    where = f"in {key.group(1)}: " if key else ""
+    where = "in " + _ITEM.sub(r"\1[\2]", key.group(1)) + ": " if key else ""
     cause = root_cause(err)
     if reasons := _pydantic_reasons(cause):
         return where + reasons

@@ -141,7 +141,7 @@ def _no_root(root: Path) -> str:
         )
     return (
         f"there is no embedded catalog yet (none in {root}): "
-        f"`deriva-ml-catalog create NAME` makes one, {ROOT_VARIABLE} says where else to look"
+        f"`deriva-ml-catalog create NAME --schema` makes one, {ROOT_VARIABLE} says where else to look"
     )
 
 

@@ -73,7 +73,17 @@ def test_who_makes_a_catalog_reads_how_to_address_it(run, tmp_path):
     assert said.splitlines()[0] == f"made catalog demo (id 1) in {tmp_path / 'root'}"
     assert 'hostname="local", catalog_id="demo" or --host local --catalog demo' in said
     assert f"DERIVA_ML_LOCAL_ROOT={tmp_path / 'root'}" in said
+    assert said.splitlines()[-1] == "to record runs in it: `deriva-ml-catalog schema install demo`"
     assert document == {"id": "2", "names": ["other"], "hostname": "local", "root": str(tmp_path / "root")}
+
+
+def test_a_catalog_is_made_with_the_schema_in_it(run):
+    """`create NAME --schema` is all that runs need."""
+    code, said, _ = run("create", "demo", "--schema")
+
+    assert code == 0
+    assert "schema install" not in said
+    assert run("schema", "check", "demo")[0] == 0
 
 
 def test_a_name_works_as_catalog_id(run, tmp_path):
