@@ -126,6 +126,13 @@ def bench(session: nox.Session) -> None:
         session.run("python", f"benchmarks/{name}.py", env=env, success_codes=range(128))  # a missed bound is told
 
 
+@nox.session(venv_backend="venv")
+def torch(session: nox.Session) -> None:
+    """The tests that need PyTorch, which is as large as all that the others install: pip brings its build for CPUs."""
+    session.install("torch", *EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    session.run("pytest", "-q", "tests/datasets/test_bag_views.py", "-k", "torch or framework", *session.posargs)
+
+
 @nox.session
 def endurance(session: nox.Session) -> None:
     """The embedded catalog's worst hours at full length: a minute of eight processes, 200 kills of each kind of writer.

@@ -1,8 +1,8 @@
 """A bag as one joined table, as a tree of folders, and as what training frameworks take."""
 
-import importlib.util
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.datasets import adapters
 from deriva_ml_core.datasets.cache import fetch_bag
 from deriva_ml_core.datasets.dataset import add_element_type, create_dataset
 from deriva_ml_core.datasets.feature_records import FeatureRecord
@@ -280,31 +281,36 @@ def test_joined_tables_are_arrays(bag):
     assert sorted(arrays["Subject.Name"].tolist()) == ["Cy", "Cy", "Cy", "Di", "Di"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
-def test_a_missing_framework_is_told(bag):
-    """With the command that installs it."""
+@pytest.fixture
+def torch_data():
+    """PyTorch is as large as all the rest together, so only `nox -s torch` installs it."""
+    return pytest.importorskip("torch.utils.data", reason="needs PyTorch: `nox -s torch` installs it and runs this")
+
+
+def test_a_missing_framework_is_told(bag, monkeypatch):
+    """With the command that installs it; nothing else of the bag needs it."""
+    monkeypatch.setitem(sys.modules, "torch.utils.data", None)  # as of a machine without it: its import fails
+    adapters._torch_class.cache_clear()
+
     with pytest.raises(DerivaMLException, match="uv add torch"):
         bag.as_torch_dataset()
 
 
-def test_a_torch_dataset_feeds_a_loader(bag):
+def test_a_torch_dataset_feeds_a_loader(bag, torch_data):
     """It is one of torch's own."""
-    data = pytest.importorskip("torch.utils.data", reason="torch is not installed: pip install torch")
-
     made = bag.as_torch_dataset("Image", "Eye", transform=str)
 
-    assert isinstance(made, data.Dataset)
-    assert len(list(data.DataLoader(made, batch_size=None))) == 5
+    assert isinstance(made, torch_data.Dataset)
+    assert len(list(torch_data.DataLoader(made, batch_size=None))) == 5
 
 
-def test_a_torch_dataset_goes_to_workers(bag):
+def test_a_torch_dataset_goes_to_workers(bag, torch_data):
     """A loader with worker processes pickles it: file by file, in batches."""
-    data = pytest.importorskip("torch.utils.data", reason="torch is not installed: pip install torch")
     import torch
 
     made = bag.as_torch_dataset("Image", "Eye", loader=os.path.getsize, target_transform=str)
     again = pickle.loads(pickle.dumps(made))
-    batches = list(data.DataLoader(made, batch_size=2, num_workers=1, multiprocessing_context="spawn"))
+    batches = list(torch_data.DataLoader(made, batch_size=2, num_workers=1, multiprocessing_context="spawn"))
 
     assert list(again) == list(made)
     assert torch.cat([sizes for sizes, _ in batches]).tolist() == [7] * 5
@@ -313,7 +319,8 @@ def test_a_torch_dataset_goes_to_workers(bag):
 
 def test_joined_tables_are_a_dataset_of_hugging_face(bag):
     """One column for each, in the same order as the arrays."""
-    library = pytest.importorskip("datasets", reason="datasets is not installed: pip install datasets")
+    import datasets as library
+
     made = bag.as_hf_dataset(["Image", "Subject"])
 
     assert isinstance(made, library.Dataset)
