@@ -28,6 +28,7 @@ def root(tmp_path_factory):
         ("licences", "Licence_Text", "Kind", ["Licence_Text", "Package"]),
         ("breast-cancer", "Sample", "Pathology", ["Sample", "Patient"]),
         ("wine", "Wine", "Origin", ["Wine"]),
+        ("weather", "Day", "Weather", ["Day", "Month"]),
     ],
 )
 def test_a_domain_can_be_tried(root, tmp_path, capsys, domain, table, feature, tables):
@@ -47,6 +48,21 @@ def test_a_domain_can_be_tried(root, tmp_path, capsys, domain, table, feature, t
         assert {kind for part in parts for kind in part.dataset_types} == {"Split", "Training", "Testing", "Labeled"}
         if bag.is_asset_table(table):
             assert all(Path(row["Filename"]).is_file() for row in members)
+
+
+def test_a_time_series_is_divided_in_time(root, tmp_path, monkeypatch):
+    """No day for training is later than one for testing."""
+    monkeypatch.setenv("DERIVA_ML_LOCAL_ROOT", str(root))
+    with DerivaML("local", "weather", working_dir=tmp_path) as ml:
+        (split,) = (one for one in ml.find_datasets() if "Split" in one.dataset_types)
+        days = {
+            kind: [row["Day.Date"] for row in part.denormalize_as_dict(["Day"])]
+            for part in split.list_dataset_children()
+            for kind in part.dataset_types
+        }
+
+    assert len(days["Training"]) + len(days["Testing"]) == 1461
+    assert max(days["Training"]) < min(days["Testing"])
 
 
 def test_domains_are_listed(capsys):

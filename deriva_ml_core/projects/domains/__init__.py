@@ -5,6 +5,7 @@ Catalogs of several domains to try things on, made from real data that installed
     licences        files.py    texts of two kinds            a table of packages, texts that belong to them
     breast-cancer   tables.py   measurements of patients      three tables, a vocabulary, a feature
     wine            tables.py   chemical analyses             samples and their measurements, one row each
+    weather         series.py   a time series                 days by month; training before testing
 
 Each has a dataset of all, released as 1.0.0, and datasets for training and testing that are nested in a split of it.
 """
@@ -55,6 +56,12 @@ def _wine(ml: DerivaML) -> Made:
     return wine(ml)
 
 
+def _weather(ml: DerivaML) -> Made:
+    from deriva_ml_core.projects.domains.series import weather
+
+    return weather(ml)
+
+
 DOMAINS = {
     domain.name: domain
     for domain in (
@@ -62,6 +69,7 @@ DOMAINS = {
         Domain("licences", "the licence texts of the installed packages, by kind of licence", _licences),
         Domain("breast-cancer", "569 patients, their samples and diagnoses (scikit-learn)", _breast_cancer),
         Domain("wine", "178 wines of three cultivars, 13 measurements each (scikit-learn)", _wine),
+        Domain("weather", "1,461 days of weather in Seattle, a time series (vega_datasets)", _weather),
     )
 }
 

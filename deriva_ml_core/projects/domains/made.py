@@ -12,6 +12,7 @@ from deriva_ml_core.errors import DerivaMLConfigurationError
 
 if TYPE_CHECKING:
     from deriva_ml_core.connection.handle import DerivaML
+    from deriva_ml_core.datasets.selection import SelectionFunction
     from deriva_ml_core.executions.execution import Execution
 
 
@@ -25,8 +26,15 @@ class Made:
     members: int
 
 
-def release(ml: DerivaML, dataset_rid: str, *, stratify: str, tables: Sequence[str] = ()) -> Made:
-    """Release a dataset as 1.0.0, and divide it for training and testing."""
+def release(
+    ml: DerivaML,
+    dataset_rid: str,
+    *,
+    stratify: str | None = None,
+    tables: Sequence[str] = (),
+    selection_fn: SelectionFunction | None = None,
+) -> Made:
+    """Release a dataset as 1.0.0, and divide it for training and testing, by classes or by a function."""
     dataset = ml.lookup_dataset(dataset_rid)
     version = dataset.increment_dataset_version("major", "First release")
     parts = split_dataset(
@@ -35,6 +43,7 @@ def release(ml: DerivaML, dataset_rid: str, *, stratify: str, tables: Sequence[s
         stratify_by_column=stratify,
         stratify_missing="include",
         include_tables=tables,
+        selection_fn=selection_fn,
         training_types=["Labeled"],
         testing_types=["Labeled"],
     )
@@ -56,10 +65,19 @@ def shipped(loader: str) -> Any:
     Raises:
         DerivaMLConfigurationError: scikit-learn is not installed.
     """
+    return getattr(library("sklearn.datasets", "scikit-learn"), loader)()
+
+
+def library(module: str, package: str) -> Any:
+    """
+    A module of the package that ships a domain's data.
+
+    Raises:
+        DerivaMLConfigurationError: it is not installed.
+    """
     try:
-        module = import_module("sklearn.datasets")
+        return import_module(module)
     except ImportError as err:
         raise DerivaMLConfigurationError(
-            "the data of this domain come with scikit-learn: type `uv add scikit-learn` (licences needs nothing)"
+            f"the data of this domain come with {package}: type `uv add {package}` (licences needs nothing)"
         ) from err
-    return getattr(module, loader)()
