@@ -125,6 +125,16 @@ def test_timestamps_keep_their_moment(moment):
         ("January 8, 1999 3:04 PM", "1999-01-08 15:04:00+00"),
         ("2024-01-02 24:00", "2024-01-03 00:00:00+00"),
         ("2024-07-01 12:00 Europe/Berlin", "2024-07-01 10:00:00+00"),
+        ("2024-01-02 03:04:05 PST", "2024-01-02 11:04:05+00"),
+        ("2024-01-02 03:04:05 UTC+3", "2024-01-02 06:04:05+00"),
+        ("Tue, 02 Jan 2024 03:04:05 GMT", "2024-01-02 03:04:05+00"),
+        ("Tue Jan 02 03:04:05 2024 EST", "2024-01-02 08:04:05+00"),
+        ("2024-01-02 23:59:60", "2024-01-03 00:00:00+00"),
+        ("2024-01-02 allballs", "2024-01-02 00:00:00+00"),
+        ("2024.032", "2024-02-01 00:00:00+00"),
+        ("20240102T0304", "2024-01-02 03:04:00+00"),
+        ("Infinity", "infinity"),
+        ("-infinity", "-infinity"),
     ],
 )
 def test_spellings_of_timestamps(text, stored):
@@ -133,18 +143,61 @@ def test_spellings_of_timestamps(text, stored):
 
 
 @pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        *(
+            ("01/02/03", "2003-01-02"),
+            ("08-Jan-99", "1999-01-08"),
+            ("990108", "1999-01-08"),
+            ("1999.008", "1999-01-08"),
+        ),
+        *(("Monday, January 8, 1999", "1999-01-08"), ("jan8 1999", "1999-01-08"), ("-infinity", "-infinity")),
+    ],
+)
+def test_spellings_of_dates(text, stored):
+    """So are those of dates, month first."""
+    assert times.read_date(text) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        *(("0304", "03:04:00+00"), ("T03:04", "03:04:00+00"), ("allballs", "00:00:00+00"), ("3:4 pm", "15:04:00+00")),
+        *(("03:04:05+02:30:15", "03:04:05+02:30:15"), ("03:04 PST", "03:04:00-08")),
+        *(("2024-01-02 03:04:05", "03:04:05+00"), ("2024-07-02 03:04 America/New_York", "03:04:00-04")),
+    ],
+)
+def test_spellings_of_times(text, stored):
+    """A time of day may come with its date, which tells what a zone's offset is."""
+    assert times.read_time(text, zoned=True) == stored
+
+
+@pytest.mark.parametrize(
     ("typename", "value"),
     [
-        *(("date", text) for text in ("2023-02-29", "soon", "", "2024-13-01", "10000-01-01", "0000-01-01")),
+        *(
+            ("date", text)
+            for text in (
+                "2023-02-29",
+                "soon",
+                "",
+                "2024-13-01",
+                "10000-01-01",
+                "0000-01-01",
+                "2024-01-02 25:00",
+                "2024-400",
+            )
+        ),
         *(("timestamptz", text) for text in ("2024-01-02 25:00", "2024-01-02 03:04:05 ../etc", "2024-01-02 1:99")),
         *(("int4", value) for value in ("many", 1.5, 2**31, "1_000", "", True, 10**4000)),
         *(("float8", value) for value in ("dear", "1e999", "1_0", [], {})),
         *(("boolean", value) for value in ("perhaps", "o", "", 2)),
         *(("text", value) for value in ("a\0b", "\ud800")),
-        *(("uuid", value) for value in ("nope", "a0eebc99-9c0b-4ef8-bb6d", 5)),
+        *(("uuid", value) for value in ("nope", "a0eebc99-9c0b-4ef8-bb6d", 5, "{a0eebc999c0b4ef8bb6d6bb9bd380a11")),
+        *(("float8", "1e-400"), ("float4", "1e-46"), ("int4", "\u0663"), ("timestamp", "2024-01-02 03:04+16")),
         *(("int4[]", value) for value in (5, ["x"], {"a": 1}, "plain", [[1], [2]], "{1,{2}}", "{1", "{1}x", '{"1}')),
         ("time", "25:00"),
-        ("interval", "3 parsecs"),
+        *(("interval", text) for text in ("3 parsecs", "1 day 1 day", "1 hour 2:00", "1:99:99:99")),
         ("float4", 1e300),
     ],
 )
@@ -259,12 +312,43 @@ def test_arrays_sort_member_by_member(db, lists):
     [
         *(("1 day", "1 day"), ("2 hours 30 minutes", "02:30:00"), ("P1DT2H", "1 day 02:00:00"), ("90", "00:01:30")),
         *(("1 year 2 mons 3 days 04:05:06.5",) * 2, ("1 day ago", "-1 days"), ("1.5 days", "1 day 12:00:00")),
+        *(
+            ("1-2 3 4:05:06", "1 year 2 mons 3 days 04:05:06"),
+            ("P0001-02-03T04:05:06", "1 year 2 mons 3 days 04:05:06"),
+        ),
+        *(
+            ("500 ms", "00:00:00.5"),
+            ("1 us", "00:00:00.000001"),
+            ("1:30.5", "00:01:30.5"),
+            ("1 millennium", "1000 years"),
+        ),
+        *(
+            ("-1 mon +1 day", "-1 mons +1 day"),
+            ("-1 day 2:03", "-1 days +02:03:00"),
+            ("1 day -2 hours", "1 day -02:00:00"),
+        ),
     ],
 )
 def test_intervals(text, stored):
     """Intervals are stored in PostgreSQL's own style, which is read back."""
     assert intervals.read_interval(text) == stored
     assert intervals.read_interval(stored) == stored
+
+
+def test_infinite_times_leave_as_they_came(db):
+    """Infinity is a time like others: it sorts last and leaves as a word, which Python's datetime does not know."""
+    stored = [parser(type_named("timestamptz"))(text) for text in ("infinity", "2024-01-02", "-infinity")]
+
+    assert sorted(stored) == ["-infinity", "2024-01-02 00:00:00+00", "infinity"]
+    assert sent_back(db, "timestamptz", stored[0]) == written(db, "timestamptz", stored[0]) == "infinity"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1e-07, "{1e-07}"), (1e20, "{1e+20}"), (0.1, "{0.1}"), (9.99e-05, "{9.99e-05}")]
+)
+def test_floats_in_arrays_are_written_as_floats(db, number, text):
+    """The exponent is that of the shortest digits, not of the binary number behind them."""
+    assert written(db, "float8[]", reader(type_named("float8[]"))([number])) == text
 
 
 def test_intervals_sort_by_length():

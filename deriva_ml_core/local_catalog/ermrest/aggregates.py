@@ -113,11 +113,10 @@ def _unfit(function: str, form: Form) -> Conflict:
 def _array(function: str, sql: str, form: Form) -> tuple[str, Form]:
     if form.array:
         raise _unfit(function, form)
-    distinct = ""
-    if function == "array_d":
-        form, distinct = _ordered(function, form), "DISTINCT "
-    result = f"CASE WHEN count(*) THEN json_group_array({distinct}{json_form(sql, form)}) END"
-    return result, Form(form.name, array=True)
+    members = json_form(sql, form)
+    if function == "array_d":  # PostgreSQL finds distinct values by sorting them
+        form, members = _ordered(function, form), f"DISTINCT {members} ORDER BY {members} NULLS LAST"
+    return f"CASE WHEN count(*) THEN json_group_array({members}) END", Form(form.name, array=True)
 
 
 def _extreme(function: str, sql: str, form: Form) -> tuple[str, Form]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, NoReturn
 
 from deriva_ml_core.local_catalog.ermrest import times
@@ -68,10 +69,8 @@ def pg_conflict(value: object, words: str) -> NoReturn:  # noqa: ARG001  it keep
 
 
 def _number(bound: Stored, *, moments: bool) -> float:
-    if moments:
-        return times.seconds_of(str(bound))
-    number = float(bound) if isinstance(bound, (int, float)) else float("inf")
-    if abs(number) == float("inf"):
+    number = times.seconds_of(str(bound)) if moments else float(bound) if isinstance(bound, (int, float)) else inf
+    if abs(number) == inf:
         raise Conflict("The bounds of bins must be finite.")
     return number
 

@@ -7,6 +7,7 @@ All are pure. A pattern comes as a bound Python object (apsw.pyobject), compiled
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.local_catalog.ermrest import arrays, intervals, jsonb, times
@@ -55,9 +56,8 @@ def _float_text(number: float, digits: int) -> str:
     number = float(number)
     if number in (float("inf"), float("-inf")):
         return "Infinity" if number > 0 else "-Infinity"
-    mantissa, exponent = f"{number:.16e}".split("e")
-    size = int(exponent)
     shortest = repr(number)
+    size = Decimal(shortest).adjusted()
     if -4 <= size < digits and "e" not in shortest:
         return shortest.removesuffix(".0")
     if -4 <= size < digits:

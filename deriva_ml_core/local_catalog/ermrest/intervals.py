@@ -11,7 +11,13 @@ from fractions import Fraction
 
 _MONTHS = {"millennium": 12000, "century": 1200, "decade": 120, "year": 12, "mon": 1}
 _DAYS = {"week": 7, "day": 1}
-_SECONDS = {"hour": 3600, "minute": 60, "second": 1}
+_SECONDS = {
+    "hour": Fraction(3600),
+    "minute": Fraction(60),
+    "second": Fraction(1),
+    "millisecond": Fraction(1, 1000),
+    "microsecond": Fraction(1, 10**6),
+}
 _UNITS = {
     **dict.fromkeys(["year", "years", "yr", "yrs", "y"], "year"),
     **dict.fromkeys(["month", "months", "mon", "mons"], "mon"),
@@ -20,15 +26,27 @@ _UNITS = {
     **dict.fromkeys(["hour", "hours", "hr", "hrs", "h"], "hour"),
     **dict.fromkeys(["minute", "minutes", "min", "mins", "m"], "minute"),
     **dict.fromkeys(["second", "seconds", "sec", "secs", "s"], "second"),
-    **dict.fromkeys(["decade", "decades"], "decade"),
-    **dict.fromkeys(["century", "centuries"], "century"),
+    **dict.fromkeys(["millisecond", "milliseconds", "msec", "msecs", "ms"], "millisecond"),
+    **dict.fromkeys(["microsecond", "microseconds", "usec", "usecs", "us"], "microsecond"),
+    **dict.fromkeys(["decade", "decades", "dec", "decs"], "decade"),
+    **dict.fromkeys(["century", "centuries", "cent", "c"], "century"),
+    **dict.fromkeys(["millennium", "millennia", "mil", "mils"], "millennium"),
 }
 _ISO_DATE = {"Y": "year", "M": "mon", "W": "week", "D": "day"}
 _ISO_TIME = {"H": "hour", "M": "minute", "S": "second"}
 _NUMBER = r"[+-]?\d{1,9}(?:\.\d{1,9})?"
-_PART = re.compile(rf"\s*(?:({_NUMBER})\s*([A-Za-z]+)|([+-]?)(\d{{1,9}}):(\d\d)(?::(\d\d(?:\.\d{{1,9}})?))?)\s*")
+_PART = re.compile(
+    rf"\s*(?:(?P<amount>{_NUMBER})\s*(?P<unit>[A-Za-z]+)"
+    r"|(?P<short>[+-]?)(?P<m>\d{1,9}):(?P<ss>\d\d\.\d{1,9})"  # minutes and seconds, if the seconds have a fraction
+    r"|(?P<sign>[+-]?)(?P<h>\d{1,9}):(?P<min>\d\d)(?::(?P<s>\d\d(?:\.\d{1,9})?))?"
+    r"|(?P<ym>[+-]?)(?P<years>\d{1,9})-(?P<months>\d{1,2})(?=\s|$)"
+    rf"|(?P<days>{_NUMBER})(?=\s+[+-]?\d+:))\s*",  # a bare number before a time
+    re.ASCII,
+)
+_ALTERNATIVE = re.compile(
+    r"P(?P<y>\d{1,9})-(?P<mon>\d{1,9})-(?P<d>\d{1,9})(?:T(?P<h>\d{1,9}):(?P<min>\d{1,9}):(?P<s>\d{1,9}(?:\.\d{1,9})?))?"
+)
 _ISO = re.compile(rf"P((?:{_NUMBER}[YMWD])*)(?:T((?:{_NUMBER}[HMS])+))?")
-_STORED_UNIT = {"year": 12, "years": 12, "mon": 1, "mons": 1}
 
 Amounts = tuple[int, int, Fraction]
 """Months, days and seconds, which PostgreSQL keeps apart."""
@@ -57,7 +75,10 @@ def read_interval(text: str) -> str:
 
 
 def _parts(text: str) -> list[tuple[Fraction, str]]:
-    if iso := _ISO.fullmatch(text):
+    if alternative := _ALTERNATIVE.fullmatch(text):
+        words = ("year", "mon", "day", "hour", "minute", "second")
+        found = [(Fraction(n or 0), unit) for n, unit in zip(alternative.groups(), words, strict=True)]
+    elif iso := _ISO.fullmatch(text):
         found = [(Fraction(n), _ISO_DATE[u]) for n, u in re.findall(rf"({_NUMBER})([YMWD])", iso[1])]
         found += [(Fraction(n), _ISO_TIME[u]) for n, u in re.findall(rf"({_NUMBER})([HMS])", iso[2] or "")]
     elif re.fullmatch(_NUMBER, text):
@@ -74,27 +95,48 @@ def _verbose_parts(text: str) -> list[tuple[Fraction, str]]:
     position = 0
     while position < len(text):
         part = _PART.match(text, position)
-        if not part or (part[2] and part[2].lower() not in _UNITS):
+        if not part:
             raise ValueError(text)
         position = part.end()
-        if part[2]:
-            found.append((Fraction(part[1]), _UNITS[part[2].lower()]))
-        else:
-            size = int(part[4]) * 3600 + int(part[5]) * 60 + Fraction(part[6] or 0)
-            found.append((-size if part[3] == "-" else Fraction(size), "second"))
+        found += _amounts(part)
+    units = [unit for _, unit in found]
+    if len(set(units)) < len(units):
+        raise ValueError(text)
     return found
+
+
+def _amounts(part: re.Match[str]) -> list[tuple[Fraction, str]]:
+    """What one part of an interval says; a time says hours, minutes and seconds."""
+    if part["unit"]:
+        if part["unit"].lower() not in _UNITS:
+            raise ValueError(part["unit"])
+        return [(Fraction(part["amount"]), _UNITS[part["unit"].lower()])]
+    if part["days"]:
+        return [(Fraction(part["days"]), "day")]
+    if part["years"]:
+        sign = -1 if part["ym"] == "-" else 1
+        return [(Fraction(sign * int(part["years"])), "year"), (Fraction(sign * int(part["months"])), "mon")]
+    if part["m"]:
+        sign, sizes = -1 if part["short"] == "-" else 1, ("0", part["m"], part["ss"])
+    else:
+        sign, sizes = -1 if part["sign"] == "-" else 1, (part["h"], part["min"], part["s"] or "0")
+    return [(sign * Fraction(n), unit) for n, unit in zip(sizes, ("hour", "minute", "second"), strict=True)]
 
 
 def write(amounts: Amounts) -> str:
     """The stored form of amounts."""
     months, days, seconds = amounts
     years, months = int(months / 12), int(abs(months) % 12 * (-1 if months < 0 else 1))
-    words = [f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in ((years, "year"), (months, "mon"), (days, "day")) if n]
+    words, negative = [], False
+    for n, unit in ((years, "year"), (months, "mon"), (days, "day")):
+        if n:  # what is positive after something negative says so
+            words.append(f"{'+' if negative and n > 0 else ''}{n} {unit}{'' if n == 1 else 's'}")
+            negative = n < 0
     if seconds or not words:
         whole, rest = divmod(abs(seconds), 1)
         clock = f"{int(whole) // 3600:02}:{int(whole) // 60 % 60:02}:{int(whole) % 60:02}"
         fraction = f".{int(rest * 10**6):06}".rstrip("0") if rest else ""
-        words.append(f"{'-' if seconds < 0 else ''}{clock}{fraction}")
+        words.append(f"{'-' if seconds < 0 else '+' if negative else ''}{clock}{fraction}")
     return " ".join(words)
 
 

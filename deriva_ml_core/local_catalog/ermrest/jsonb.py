@@ -77,7 +77,7 @@ def write(document: Any) -> str:
     if isinstance(document, float):
         document = Decimal(repr(document))
     if isinstance(document, Decimal):
-        return f"{document:f}"
+        return f"{document:f}" if document else f"{abs(document):f}"  # a numeric has no -0
     return _ENCODE(document)
 
 

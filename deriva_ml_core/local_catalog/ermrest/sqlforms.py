@@ -54,7 +54,7 @@ _FLOAT8 = (
 _DOCUMENTS = dict.fromkeys(["json", "jsonb", "numeric", "document", "bin", "rows"], "json({x})")
 _JSON = _DOCUMENTS | {
     "boolean": f"json({_BOOLEAN % ('true', 'false')})",
-    "timestamptz": "replace({x}, ' ', 'T') || ':00'",
+    "timestamptz": "replace({x}, ' ', 'T') || iif(substr({x}, -1) = 'y', '', ':00')",  # 'y' of infinity
     "timestamp": "replace({x}, ' ', 'T')",
     "float8": _FLOAT8 % ("{x}", "json(pg_json_number(pg_float8({x})))"),
     "float4": "json(pg_json_number(pg_float4({x})))",

@@ -28,10 +28,12 @@ from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, Refusal
 Stored = str | int | float | None
 Read = Callable[[Any], Stored]
 
-_INTEGER = re.compile(r"\s*[+-]?\d{1,30}\s*")
+_INTEGER = re.compile(r"\s*[+-]?\d{1,30}\s*", re.ASCII)
 _FLOAT = re.compile(
-    r"\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)\s*", re.IGNORECASE
+    r"\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)\s*", re.IGNORECASE | re.ASCII
 )
+_NOT_ZERO = re.compile(r"[1-9]")
+_UUID = re.compile(r"(\{)?(?:[0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}(?(1)\})")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _RANGES = {"2": 2**15, "4": 2**31, "8": 2**63}
@@ -102,6 +104,8 @@ def _parse_float(text: str) -> Stored:
     number = float(text)
     if number in (float("inf"), float("-inf")) and "inf" not in text.lower():
         raise ValueError(text)
+    if number == 0 and _NOT_ZERO.search(text.lower().partition("e")[0]):  # too small, which PostgreSQL does not round
+        raise ValueError(text)
     return "NaN" if isnan(number) else number
 
 
@@ -117,6 +121,8 @@ def _single(stored: Stored) -> Stored:
     if abs(stored) >= _LARGEST_FLOAT4:
         raise ValueError(stored)
     rounded: float = struct.unpack("<f", struct.pack("<f", stored))[0]
+    if stored and not rounded:
+        raise ValueError(stored)
     return rounded
 
 
@@ -130,9 +136,9 @@ def _parse_boolean(text: str) -> int:
 
 
 def _parse_uuid(text: str) -> str:
-    if not re.fullmatch(r"\{?(?:[0-9A-Fa-f]{4}-?){8}\}?", text.strip()):
+    if not _UUID.fullmatch(text):
         raise ValueError(text)
-    return str(UUID(text.strip()))
+    return str(UUID(text))
 
 
 def _parse_json(text: str) -> str:
@@ -225,7 +231,7 @@ def _json_number(kind: Kind, number: float) -> int | float | str:
 def shortest_single(number: float) -> float:
     """The double with the fewest digits that rounds to the same single-precision number."""
     packed = struct.pack("<f", number)
-    for digits in range(6, 10):
+    for digits in range(1, 10):
         short = float(f"{number:.{digits}g}")
         if abs(short) < _LARGEST_FLOAT4 and struct.pack("<f", short) == packed:
             return short

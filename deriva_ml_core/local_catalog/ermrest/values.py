@@ -9,11 +9,13 @@ import apsw
 from deriva_ml_core.local_catalog.ermrest.definitions import check_storable
 from deriva_ml_core.local_catalog.ermrest.model import Column, ColumnType, Table
 from deriva_ml_core.local_catalog.ermrest.sqlforms import form_of, text_form
+from deriva_ml_core.local_catalog.ermrest.times import is_special
 from deriva_ml_core.local_catalog.ermrest.types import Stored, element, kind_of, parser, reader
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 _PLAIN = frozenset({"text", "number", "boolean", "uuid"})
 """Families of types whose values have one obvious form in JSON."""
+_TIMES = frozenset({"day", "moment"})
 
 
 def stored_default(column_type: ColumnType, value: Any) -> Stored:
@@ -30,13 +32,18 @@ def shown_default(column_type: ColumnType, value: Any) -> Any:
     """
     A default of a model document as /schema shows it: in the type's own JSON form, 12 for "12" in an integer column.
 
+    `now` and its kind are the time at which the column was made: a default is a constant, and PostgreSQL reads those
+    once (its documentation, "Current Date/Time", says not to use them so; defaults that are calls do not exist here).
+
     Raises:
         BadRequest, Conflict: it is no value of the type.
     """
     check_storable(value)
     stored = stored_default(column_type, value)
     kind = kind_of(column_type)
-    return element(kind, stored) if kind.family in _PLAIN and not column_type.array else value
+    if not column_type.array and (kind.family in _PLAIN or (kind.family in _TIMES and is_special(value))):
+        return element(kind, stored)
+    return value
 
 
 def same_form(old: ColumnType, new: ColumnType) -> bool:
