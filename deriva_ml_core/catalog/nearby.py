@@ -1,23 +1,32 @@
 """
-Objects of a server in this process: copied from where it keeps them, without a request for each.
+Objects of a server on this machine: copied from where it keeps them, without a request for each.
 
 A request costs a millisecond, a small file's copy a tenth of that. It is a copy, not a link: what somebody does to
 their file must never reach the server's. What can't be had this way is asked for by GET, which also says what is wrong.
+
+Where they lie, a server in this process says by a call, and the embedded catalog's server in another process when it is
+asked (local_catalog/near.py). Its word is no proof: it may run in a container, whose paths mean something else here. So
+only a file whose checksum is right is taken, and only where the record has one.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from deriva_ml_core.catalog import checksums
+from deriva_ml_core.catalog.http import HttpClient, json_body
 from deriva_ml_core.catalog.sending import Progress
 from deriva_ml_core.catalog.session import CatalogSession
 
 _BLOCK_BYTES = 2**20
+_PATHS_A_REQUEST = 20_000
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe of that name must not keep us waiting
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -34,6 +43,33 @@ def near_files(session: CatalogSession, paths: Iterable[str]) -> Mapping[str, Pa
     return {path: file for path, file in zip(wanted, session.object_files(wanted), strict=True) if file is not None}
 
 
+class ServedFiles:
+    """
+    Asks the embedded catalog's server, which is on this machine, where objects lie; an ObjectFiles.
+
+    A server that does not say it (another one, an older one) is asked once.
+    """
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client, self._says = client, True
+
+    def __call__(self, paths: Sequence[str]) -> list[Path | None]:
+        """For each its file, or None for one that has to be asked for by GET."""
+        found: list[Path | None] = []
+        for start in range(0, len(paths), _PATHS_A_REQUEST):
+            found += self._ask(paths[start : start + _PATHS_A_REQUEST])
+        return found
+
+    def _ask(self, paths: Sequence[str]) -> list[Path | None]:
+        if self._says:
+            body, headers = json_body(list(paths)), {"Content-Type": "application/json"}
+            answer = self._client.request("POST", "/near", body=body, headers=headers, accept=range(300, 500))
+            if answer.status == 200 and len(files := json.loads(answer.data)) == len(paths):
+                return [None if file is None else Path(file) for file in files]
+            self._says = False
+        return [None] * len(paths)
+
+
 def copy_near(
     near: Path,
     dest: Path,
@@ -47,17 +83,22 @@ def copy_near(
     Copy an object to `dest`, which appears complete and checked, or not at all: then False.
 
     Args:
+        md5: lower-case hex; without it nobody could tell whether this is the right file, so that it is not taken.
         parts: the folder of unfinished files, on the same file system; beside `dest` by default. A file system is
             several times as fast where many files are made in one folder.
 
     Raises:
         OSError: `dest` can't be written.
     """
-    try:
-        source = os.open(near, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # deleted just now
+    if md5 is None:
         return False
     try:
+        source = os.open(near, _READ)
+    except OSError:  # deleted just now, or not for us
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            return False
         return _copy_checked(source, dest, parts or dest.parent, md5, length, progress)
     except FileNotFoundError:  # the first file to come into its folder
         dest.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +110,12 @@ def copy_near(
 
 
 def _copy_checked(  # noqa: PLR0917
-    source: int, dest: Path, parts: Path, md5: str | None, length: int | None, progress: Progress | None
+    source: int, dest: Path, parts: Path, md5: str, length: int | None, progress: Progress | None
 ) -> bool:
     part = f"{parts}/.{secrets.token_hex(8)}.part"
     try:
         found, size = _copy(source, part, progress)
-        right = md5 in (None, found) and length in (None, size)
+        right = found == md5 and length in (None, size)
         if right:
             os.replace(part, dest)  # noqa: PTH105  # a Path for each of thousands of files is a third of the time
             return True

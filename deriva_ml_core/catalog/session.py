@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.vocabulary import Vocabularies
 
 # Paths of objects, escaped -> the file that holds each, or None for one that has to be asked for by GET. A way to the
-# bytes of a server in this process without a request for each; reading only. The server's rules say who may read what.
+# bytes of a server on this machine without a request for each; reading only. The server's rules say who may read what.
 ObjectFiles = Callable[[Sequence[str]], Sequence[Path | None]]
 
 _JSON = "application/json"
@@ -50,7 +50,7 @@ class CatalogSession:
         catalog_id: number or alias, without the snapshot.
         snapshot_id: the snapshot that this session reads, or None for the living catalog.
         base_url: scheme://host[:port] that is really asked.
-        object_files: tells where a server of this process keeps objects; None for any other server.
+        object_files: tells where a server on this machine keeps objects; None for any other server.
         plugins: those of this connection; loaded when a hook is first called.
     """
 

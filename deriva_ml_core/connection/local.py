@@ -147,11 +147,13 @@ def _no_root(root: Path) -> str:
 
 def _connect_served(url: str, catalog_id: str | int, **options: Any) -> CatalogSession:
     """The login is the one that deriva's credential file has for the URL's host and port."""
+    from deriva_ml_core.catalog.nearby import ServedFiles
     from deriva_ml_core.catalog.session import CatalogSession, stored_credential
 
     netloc = urlsplit(url).netloc
     try:
-        return CatalogSession.connect(LOCAL, catalog_id, base_url=url, credential=stored_credential(netloc), **options)
+        login = stored_credential(netloc)
+        session = CatalogSession.connect(LOCAL, catalog_id, base_url=url, credential=login, **options)
     except CatalogUnreachable as err:
         raise CatalogUnreachable(
             f"the embedded catalog does not answer at {url} ({URL_VARIABLE}): is `deriva-ml-catalog serve` running?"
@@ -161,6 +163,9 @@ def _connect_served(url: str, catalog_id: str | int, **options: Any) -> CatalogS
             f"the embedded catalog at {url} asks for a login: `deriva-ml-catalog user add NAME` gives a token, which "
             f'goes into ~/.deriva/credential.json as {{"{netloc}": {{"bearer-token": "TOKEN"}}}}'
         ) from err
+    if session.client.is_near:
+        session.object_files = ServedFiles(session.client)
+    return session
 
 
 def _catalog_names(root: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """
 The WSGI application: which service answers, who asks, and how a refusal becomes an answer, in one place.
 
-    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py     /authn  authn.py     anything else: 404 in HTML
+    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py     /authn  authn.py     /near  near.py
+    anything else: 404 in HTML
 
 A service is an object with `handle(request) -> Response`; it raises `errors.Refusal` for everything that is not 2xx.
 """
@@ -21,6 +22,7 @@ from .ermrest.service import ErmrestService
 from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
 from .hatrac.service import HatracService
 from .http import Request
+from .near import NearService
 from .root import Root
 from .users import Users
 
@@ -56,6 +58,7 @@ class Application:
             "ermrest": ErmrestService(root),
             "hatrac": self._hatrac,
             "authn": AuthnService(self._doorkeeper),
+            "near": NearService(self._hatrac.locate),
         }
 
     def mount(self, services: Mapping[str, Service]) -> None:

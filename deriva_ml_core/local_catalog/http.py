@@ -6,7 +6,9 @@ Paths of ERMrest and Hatrac must be parsed before they are unescaped (`/` and `%
 that fails If-Match answers 304; NOTES.md "Preconditions").
 """
 
+import ipaddress
 import json
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol
@@ -23,6 +25,7 @@ __all__ = [
     "Request",
     "Response",
     "check_preconditions",
+    "is_loopback",
     "json_response",
     "make_etag",
     "no_content",
@@ -192,3 +195,12 @@ def _matches(tags: ETags, etag: str | None) -> bool:
 
 def _unchanged(etag: str | None) -> NotModified:
     return NotModified(headers={"ETag": etag} if etag else None)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False

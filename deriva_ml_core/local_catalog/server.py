@@ -11,7 +11,6 @@ An in-process server belongs to its process: it runs in daemon threads, and a fo
 """
 
 import atexit
-import ipaddress
 import logging
 import os
 import re
@@ -33,6 +32,7 @@ from cheroot.server import HTTPConnection
 from .app import Application, Service
 from .chunked import ChunkedBody
 from .errors import RootError
+from .http import is_loopback
 from .root import Root
 from .users import Users
 
@@ -321,15 +321,6 @@ def _innermost(err: OSError) -> str:
     """What the system said: cheroot repeats the address around it."""
     said = re.search(r"\[Errno -?\d+\] ([^\])]+)", str(err))
     return said[1] if said else str(err)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 def _tls(cert: Path, key: Path) -> Any:

@@ -1,5 +1,7 @@
-"""With the embedded catalog in this process, files come from its folder: no request, the same rules."""
+"""With the embedded catalog on this machine, files come from its folder: no request for each, the same rules."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,18 @@ from deriva_ml_core.local_catalog.app import Application
 from deriva_ml_core.local_catalog.auth import ANONYMOUS
 from deriva_ml_core.schema.elements import ColumnDef
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
+
+
+@pytest.fixture(params=["in this process", "served"])
+def new_ml(request, open_ml, ml_session, local_server, monkeypatch, tmp_path):
+    """Whether the server is in this process, or one that has to be asked, which a URL names."""
+    if request.param == "served":
+        login = tmp_path / ".deriva" / "credential.json"
+        login.parent.mkdir()
+        login.write_text(json.dumps({local_server.netloc: local_server.credential}))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("DERIVA_ML_LOCAL_URL", local_server.url)
+    return open_ml(ml_session.catalog_id)
 
 
 @pytest.fixture
@@ -123,6 +137,19 @@ def test_a_file_that_goes_meanwhile_is_asked_for(new_ml, photos, tmp_path, monke
 
     assert found.read_text() == f"y.png of {tmp_path}"
     assert len(asked) == 1
+
+
+def test_another_file_of_that_path_is_not_taken(new_ml, photos, tmp_path):
+    """A server in a container speaks of paths that mean something else here, or nothing that can be read."""
+    rids, _ = photos
+    other, pipe = tmp_path / "other", tmp_path / "pipe"
+    other.write_text("another container's")
+    os.mkfifo(pipe)
+    for number, file in enumerate((other, pipe, tmp_path)):
+        new_ml.session.object_files = lambda paths, file=file: [file for _ in paths]
+        found = new_ml.lookup_asset(rids["y.png"]).download(tmp_path / str(number))
+
+        assert found.read_text() == f"y.png of {tmp_path}"
 
 
 def url_of(ml, rid: str) -> str:
