@@ -44,6 +44,7 @@ pytest_plugins = [
     "ml_fixture",
     "notebook_fixture",
     "demo_fixture",
+    "served_fixture",
 ]
 
 SCHEMA_FACTS = Path(__file__).parent / "fixtures" / "deriva-ml-schema.json"
@@ -122,15 +123,21 @@ def ml_catalog(request, catalog_session):
 
 
 @pytest.fixture
-def generation_session(connect, new_catalog):
+def generation_session(connect, new_catalog, install_generation):
     """Call it with the name of a generation for a session with a new catalog of it."""
 
     def create(name: str) -> CatalogSession:
         session = connect(new_catalog())
-        {"1.54": install_schema, "1.24": _install_former}[name](session)
+        install_generation(session, name)
         return session
 
     return create
+
+
+@pytest.fixture(scope="session")
+def install_generation():
+    """Call it with a session and "1.54" or "1.24": its catalog gets that generation's schema."""
+    return lambda session, name: {"1.54": install_schema, "1.24": _install_former}[name](session)
 
 
 @pytest.fixture

@@ -359,11 +359,12 @@ def stored_credential(hostname: str) -> Credential | None:
 
     deriva would make an empty file where nobody has ever logged in, and log that; its import alone costs half a second.
     """
-    if not any(_LOGINS.expanduser().joinpath(name).is_file() for name in _LOGIN_FILES):
+    own, globus = (_LOGINS.expanduser() / name for name in _LOGIN_FILES)
+    if not (own.is_file() or globus.is_file()):
         return None
     from deriva.core import get_credential
 
-    found: Credential | None = get_credential(hostname)
+    found: Credential | None = get_credential(hostname, str(own), str(globus))
     return found
 
 

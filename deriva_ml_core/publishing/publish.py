@@ -20,6 +20,7 @@ from deriva_ml_core.publishing.datasets import copy_datasets
 from deriva_ml_core.publishing.features import copy_values, feature_tables, values_of_executions
 from deriva_ml_core.publishing.mapping import RidMapping
 from deriva_ml_core.publishing.origins import Origins, began, is_origin_file
+from deriva_ml_core.publishing.rights import require_rights
 from deriva_ml_core.publishing.runs import copy_runs, link_children
 from deriva_ml_core.publishing.tables import create_tables, needed_tables
 
@@ -147,6 +148,7 @@ def _tables(
 def _require_tables(copier: Copier, tables: Iterable[Table], *, create: bool, say: Callable[[str], None]) -> None:
     """Those that the target lacks are made, or all named in a refusal."""
     needed = needed_tables(copier.source, tables)
+    require_rights(copier.target, (copier.target_table(table) for table in needed if copier.has_target(table)))
     if create:
         for table in create_tables(copier.source, copier.target, needed):
             say(f"made table {table}")

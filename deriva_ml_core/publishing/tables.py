@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from deriva_ml_core.errors import DerivaMLTableNotFound
+from deriva_ml_core.errors import DerivaMLAuthenticationError, DerivaMLTableNotFound
+from deriva_ml_core.publishing.rights import may_not_create
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
@@ -41,21 +42,28 @@ def create_tables(source: CatalogSession, target: CatalogSession, tables: Iterab
     Define in the target those tables that it lacks, with their schemas. Names of those that were made.
 
     Raises:
-        CatalogError: the target refused, for want of rights, say.
+        DerivaMLAuthenticationError: the login creates no tables there.
     """
-    made = []
+    ours = source.model.ml_schema
+    lacking = [
+        table for table in tables if table.schema != ours and not target.model.has_table((table.schema, table.name))
+    ]
+    try:
+        _create(source, target, lacking)
+    except DerivaMLAuthenticationError as err:
+        raise may_not_create(target, lacking) from err
+    finally:
+        target.forget_model()
+    return list(map(str, lacking))
+
+
+def _create(source: CatalogSession, target: CatalogSession, tables: Iterable[Table]) -> None:
     schemas = {schema for schema, _ in target.model.tables}
     for table in tables:
-        if table.schema == source.model.ml_schema or target.model.has_table((table.schema, table.name)):
-            continue
         if table.schema not in schemas:
             target.request("POST", f"/schema/{quote(table.schema, safe='')}", accept=(409,))
             schemas.add(table.schema)
         target.post_json(f"/schema/{quote(table.schema, safe='')}/table", _definition(source, target, table))
-        made.append(str(table))
-    if made:
-        target.forget_model()
-    return made
 
 
 def _companions(source: CatalogSession, table: Table) -> Iterator[Table]:

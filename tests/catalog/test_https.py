@@ -1,58 +1,21 @@
 """A Deriva server of its own, over HTTPS, with a login that deriva has stored: everything as with a remote host."""
 
-import datetime
-import ipaddress
 import json
 import os
 import subprocess
 import sys
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
-CATALOG = [sys.executable, "-m", "deriva_ml_core.cli.catalog"]
+from served_fixture import CATALOG, serving
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, certificate):
     """A served root with one user: yields (hostname, token, certificate file)."""
-    folder = tmp_path_factory.mktemp("https")
-    root, certificate, key = folder / "root", folder / "cert.pem", folder / "key.pem"
-    write_certificate(certificate, key)
+    root = tmp_path_factory.mktemp("https") / "root"
     subprocess.run([*CATALOG, "create", "demo", "--root", root], check=True, capture_output=True)
-    user = [*CATALOG, "user", "add", "ada", "--admin", "--root", root]
-    token = subprocess.run(user, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
-    serve = [*CATALOG, "serve", "--root", root, "--tls-cert", certificate, "--tls-key", key]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
-        port = process.stdout.readline().strip().rpartition(":")[2]
-        yield f"localhost:{port}", token, certificate
-        process.terminate()
-
-
-def write_certificate(certificate, key):
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    with serving(root, certificate, {"ada": True}) as served:
+        yield served.hostname, served.tokens["ada"], certificate[0]
 
 
 def ask(code, home, **environment):
