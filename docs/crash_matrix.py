@@ -25,15 +25,18 @@ EVENTS = {
     "memory": "out of memory (a limit of the address space)",
     "disk_full": "the disk is full when the outputs are uploaded",
     "catalog_at_start": "the catalog is unreachable at the start",
+    "catalog_away": "the catalog becomes unreachable during the job, and is back before its end",
     "catalog_gone": "the catalog becomes unreachable during the job, and stays so",
     "launcher_ctrl_c": "Ctrl-C to the launching process",
     "launcher_sigterm": "SIGTERM to the launching process",
     "launcher_sigkill": "SIGKILL to the launching process",
     "timeout": "SLURM time-out",
     "timeout_restarts": "SLURM time-out, restarts allowed",
+    "timeout_deaf": "SLURM time-out, and the model ignores the warning",
     "scancel": "scancel",
     "requeue": "scontrol requeue",
     "preemption": "preemption",
+    "preemption_no_requeue": "preemption of a job that may not be requeued",
     "node_lost": "the node is lost",
 }
 INTRODUCTION = """\

@@ -84,13 +84,9 @@ def _connected(project: running.Project) -> DerivaML:
 def _overridden(token: str, given: Sequence[str]) -> bool:
     """Whether a recorded override gives way to one of the command line: another launcher takes its settings along."""
     own, keys = _key(token), [_key(other) for other in given]
-    if _is_launcher(own) and any(_is_launcher(key) for key in keys):
+    if own.startswith(("hydra/launcher", "hydra.launcher")) and "hydra/launcher" in keys:
         return True
     return own in keys or own == "hydra.sweep.dir"  # it goes on in a new folder, and overwrites nothing
-
-
-def _is_launcher(key: str) -> bool:
-    return key.startswith(("hydra/launcher", "hydra.launcher"))
 
 
 def _key(token: str) -> str:

@@ -9,7 +9,7 @@ from deriva_ml_core.assets.specs import DRY_RUN_RID
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.journal import now
 from deriva_ml_core.executions.redaction import Redactor
-from deriva_ml_core.executions.signals import GaveWay, Superseded, Terminated
+from deriva_ml_core.executions.signals import GaveWay, Preempted, Superseded, Terminated
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _MAX_DETAIL = 4000  # a text cell that a person reads; some exceptions carry who
 
 def status_after(error: BaseException) -> Status:
     """Aborted where somebody stopped the run, Failed where it failed."""
-    return Status.aborted if isinstance(error, KeyboardInterrupt | Terminated) else Status.failed
+    return Status.aborted if isinstance(error, KeyboardInterrupt | Terminated | Preempted) else Status.failed
 
 
 def failure_text(error: BaseException) -> str:

@@ -31,6 +31,17 @@ class TimedOut(SystemExit):
         return f"time-out: SLURM job {self.job} came to its time limit"
 
 
+class Preempted(SystemExit):
+    """The job had to let another go first, and SLURM does not run it again."""
+
+    def __init__(self, job: str | None) -> None:
+        super().__init__(1)
+        self.job = job
+
+    def __str__(self) -> str:
+        return f"SLURM job {self.job} was preempted and not requeued"
+
+
 class GaveWay(SystemExit):
     """The job was preempted, or is allowed more time: SLURM will run it again, under the same execution."""
 

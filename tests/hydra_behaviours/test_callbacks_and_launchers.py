@@ -133,12 +133,15 @@ def test_submitit_leaves_or_raises_when_slurm_warns():
     """SystemExit where the job is requeued, an Exception where it is not: preemption.py tells them apart."""
     environment = pytest.importorskip("submitit.core.job_environment")
     utils = pytest.importorskip("submitit.core.utils")
+    slurm = pytest.importorskip("submitit.slurm.slurm")
 
     source = inspect.getsource(environment.SignalHandler.checkpoint_and_try_requeue)
     assert source.index("raise utils.UncompletedJobError") < source.index("self.env._requeue") < source.index("_exit()")
     assert "sys.exit(" in inspect.getsource(environment.SignalHandler._exit)
     assert issubclass(utils.UncompletedJobError, Exception)
     assert environment.JobEnvironment.USR_SIG == "USR2"
+    assert 'check_call(["scontrol", "requeue"' in inspect.getsource(slurm.SlurmJobEnvironment._requeue)
+    assert "-> bool" in inspect.getsource(environment.SignalHandler.has_timed_out)
 
 
 def test_submitits_script_takes_lines_of_shell_and_says_that_it_is_submitits():

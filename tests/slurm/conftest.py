@@ -3,7 +3,6 @@ A real SLURM cluster on this host, for the tests of sweeps that SLURM runs.
 
     cluster       the cluster, started for this test process and stopped with it
     slurm_project call it (with the text of models/model.py) for a Project whose catalog "demo" is served
-    tree          call it for the only sweep's (parent, children)
 
 Where SLURM is not installed the tests are skipped; in CI that is a failure.
 """
@@ -18,11 +17,14 @@ import signal
 import subprocess
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from project_fixture import COMMANDS, make_project
+from disk_fixture import small_disk_at
+from project_fixture import COMMANDS, Project, make_project
 from slurm_cluster import Cluster, missing, running_cluster
 
 from deriva_ml_core.catalog.session import CatalogSession
@@ -53,22 +55,36 @@ def cluster(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Served:
-    """A project, the cluster that runs its sweeps, and its catalog "demo", which `deriva-ml-catalog serve` serves."""
+    """
+    A project, the cluster that runs its sweeps, and its catalog "demo", which `deriva-ml-catalog serve` serves.
 
-    project: object
+    Args:
+        token: of the one user, who is logged in in the project's home.
+        working_dir: other than in the project's home.
+    """
+
+    project: Project
     cluster: Cluster
     url: str
+    token: str
+    working_dir: Path | None = None
 
-    def environment(self, **env: str) -> dict[str, str]:
-        return self.project.environment(DERIVA_ML_LOCAL_URL=self.url, **self.cluster.environment, **env)
+    def environment(self) -> dict[str, str]:
+        return self.project.environment(**self._variables)
 
     def run(self, *arguments: str, **options):
-        return self.project.run(*arguments, DERIVA_ML_LOCAL_URL=self.url, **self.cluster.environment, **options)
+        return self.project.run(*arguments, **self._variables, **options)
+
+    def recover(self):
+        """`deriva-ml-executions recover`."""
+        folder = ["--working-dir", str(self.working_dir)] if self.working_dir else []
+        return self.run("recover", "--host", "local", "--catalog", "demo", *folder, command="deriva-ml-executions")
 
     def start(self, *arguments: str, terminal: int | None = None, **options) -> subprocess.Popen:
         """deriva-ml-run in the background, in a session of its own; it writes to a terminal where one is given."""
+        folder = [f"deriva_ml.working_dir={self.working_dir}"] if self.working_dir else []
         return subprocess.Popen(
-            [str(self.project.command("deriva-ml-run")), *arguments],
+            [str(self.project.command("deriva-ml-run")), *arguments, *folder],
             cwd=self.project.root,
             env=self.environment(),
             stderr=subprocess.PIPE if terminal is None else terminal,
@@ -78,8 +94,12 @@ class Served:
             **options,
         )
 
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {"DERIVA_ML_LOCAL_URL": self.url, **self.cluster.environment}
+
     def rows(self, table: str) -> list[dict]:
-        session = CatalogSession.connect("local", "demo", base_url=self.url)
+        session = CatalogSession.connect("local", "demo", base_url=self.url, credential={"bearer-token": self.token})
         try:
             found = session.get_json(f"/entity/deriva-ml:{table}")
             return sorted(
@@ -100,7 +120,12 @@ class Served:
         return json.loads((self.folder(rid) / "journal.json").read_text())
 
     def folder(self, rid: str) -> Path:
-        return self.project.home / f".deriva-ml/local/demo/deriva-ml/execution/{rid}"
+        return (self.working_dir or self.project.home / ".deriva-ml/local/demo") / f"deriva-ml/execution/{rid}"
+
+    def through(self, url: str) -> Served:
+        """The same, by another way to the server."""
+        _log_in(self.project.home, url, self.token)
+        return replace(self, url=url)
 
 
 @pytest.fixture
@@ -115,33 +140,64 @@ def slurm_cell(matrix):
 
 @pytest.fixture
 def slurm_project(cluster, demo_root, tmp_path, tmp_path_factory):
-    """Make projects; each is served for one test."""
-    yield from _projects(cluster, demo_root, tmp_path, tmp_path_factory)
+    """Make a project; its catalog is served for one test."""
+    with ExitStack() as stack:
+        yield partial(_make, stack, cluster, demo_root, tmp_path, _pycache(tmp_path_factory))
 
 
 @pytest.fixture(scope="module")
 def module_project(cluster, demo_root, tmp_path_factory):
     """The same for all tests of a module: what takes minutes is done once."""
-    yield from _projects(cluster, demo_root, tmp_path_factory.mktemp("slurm_module"), tmp_path_factory)
+    folder = tmp_path_factory.mktemp("slurm_module")
+    with ExitStack() as stack:
+        yield partial(_make, stack, cluster, demo_root, folder, _pycache(tmp_path_factory))
 
 
-def _projects(cluster, demo_root, folder, tmp_path_factory):
+@pytest.fixture(scope="module")
+def served_on_disk(demo_root, tmp_path_factory):
+    """Call it with a Served for the same, catalog and working folder on a small disk; None where nobody may mount."""
     with ExitStack() as stack:
 
-        def make(model: str) -> Served:
-            home = folder / "user"
-            home.mkdir()
-            root = folder / "local_root"
-            shutil.copytree(demo_root, root)
-            pycache = tmp_path_factory.getbasetemp() / "pycache"
-            made = make_project(folder / "project", home, pycache, model=model, hostname="local", catalog_id="demo")
-            command = [COMMANDS / "deriva-ml-catalog", "serve", "--root", root]
-            server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            stack.callback(_end, server)
-            url = server.stdout.readline().split()[-1]
-            return Served(made, cluster, url)
+        def serve(made: Served) -> Served | None:
+            try:
+                place = stack.enter_context(small_disk_at(tmp_path_factory.mktemp("disk") / "small", 48 * 2**20))
+            except pytest.skip.Exception:
+                return None
+            url, token = _serve(stack, demo_root, place, made.project.home)
+            return replace(made, url=url, token=token, working_dir=place / "work")
 
-        yield make
+        yield serve
+
+
+def _pycache(tmp_path_factory) -> Path:
+    return tmp_path_factory.getbasetemp() / "pycache"
+
+
+def _make(stack, cluster, demo_root, folder, pycache, model: str) -> Served:
+    home = folder / "user"
+    home.mkdir()
+    made = make_project(folder / "project", home, pycache, model=model, hostname="local", catalog_id="demo")
+    return Served(made, cluster, *_serve(stack, demo_root, folder, home))
+
+
+def _serve(stack, demo_root, place, home) -> tuple[str, str]:
+    """URL and token. The catalog has a user: whoever brings no token is refused, from a node as from anywhere."""
+    root, command = place / "local_root", COMMANDS / "deriva-ml-catalog"
+    shutil.copytree(demo_root, root)
+    adding = [command, "user", "add", "me", "--admin", "--root", root]
+    token = subprocess.run(adding, check=True, capture_output=True, text=True).stdout.strip()
+    server = subprocess.Popen([command, "serve", "--root", root], stdout=subprocess.PIPE, text=True)
+    stack.callback(_end, server)
+    url = server.stdout.readline().split()[-1]
+    _log_in(home, url, token)
+    return url, token
+
+
+def _log_in(home, url, token) -> None:
+    file = home / ".deriva/credential.json"
+    file.parent.mkdir(exist_ok=True)
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**known, urlsplit(url).netloc: {"bearer-token": token}}))
 
 
 def _end(process: subprocess.Popen) -> None:

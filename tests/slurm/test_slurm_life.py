@@ -1,28 +1,52 @@
 """
 The crash matrix under SLURM: whatever ends or interrupts a job, its node, or the launching process, the record is true.
 
-Time-outs have a grain of a minute, so everything runs at once, in five sweeps:
+Time-outs have a grain of a minute, so everything runs at once, in eight sweeps:
 
     life         n1   jobs that end in every way while the launching process lives
     limits       n1   jobs that come to their time limit; one time-out is allowed
     preempted    n2   a job that gives way to another of a higher partition
+    unqueued     n2   the same, of a job that may not be requeued
     node         n3   a job whose node dies
     orphans      n1   jobs whose launching process is killed; no time-out is allowed
+    away         n1   jobs whose catalog goes away, behind a proxy
+    disk         n1   jobs whose working folder and catalog are on a disk that is full in the end
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from meddling_proxy import MeddlingProxy
 
 MODEL = """\
 import os, signal, sys, time
 from pathlib import Path
+
+class Odd(Exception):
+    def __init__(self, a, b):
+        super().__init__(f"{a} {b}")
+
+def wait_for(file):
+    while not Path(file).exists():
+        time.sleep(0.1)
+
+def fill(folder):
+    with open(folder / "ballast", "wb", buffering=0) as ballast:
+        size = 2**20
+        while size:
+            try:
+                while ballast.write(bytes(size)) == size:
+                    pass
+            except OSError:
+                pass
+            size //= 2
 
 def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, execution=None):
     execution.asset_file_path("Execution_Asset", f"{event}.txt").write_text(event)
@@ -33,16 +57,23 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
         log.write(f"{restarts}\\n")
     match event:
         case "exception": raise ValueError("no convergence")
+        case "odd_exception": raise Odd(1, 2)
+        case "exit_0": sys.exit(0)
         case "exit_3": sys.exit(3)
+        case "keyboard_interrupt": raise KeyboardInterrupt
+        case "os_exit": os._exit(7)
         case "sigkill": os.kill(os.getpid(), signal.SIGKILL)
+        case "sigterm": os.kill(os.getpid(), signal.SIGTERM); time.sleep(1)
         case "out_of_memory": kept = b"x" * 3 * 10**9; time.sleep(60)
-        case "time_out" | "time_out_twice" | "scancel" | "node_lost": time.sleep(600)
+        case "time_out" | "time_out_twice" | "scancel" | "node_lost" | "preempted_for_good": time.sleep(600)
         case "time_out_deaf": signal.signal(signal.SIGUSR2, signal.SIG_IGN); time.sleep(600)
         case "requeue" if restarts == 0: time.sleep(600)
         case "preemption" | "time_out_once":
             if not saved.exists():
                 time.sleep(600)
             Path(f"resumed-{event}").write_text(saved.read_text())
+        case "outlives" | "catalog_away" | "catalog_gone": wait_for(f"go-{event}")
+        case "disk_full": fill(execution.working_dir)
 """
 COMMON = ["--multirun", "hydra/launcher=deriva_slurm", "hydra.launcher.signal_delay_s=20", "hydra.launcher.mem_gb=1"]
 NODE = "+hydra.launcher.additional_parameters"
@@ -50,38 +81,49 @@ SWEEPS = {
     "life": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=30"],
     "limits": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=1", "hydra.launcher.max_num_timeout=1"],
     "preempted": [f"{NODE}.nodelist=n2", "hydra.launcher.timeout_min=30"],
+    "unqueued": [f"{NODE}.nodelist=n2", "hydra.launcher.timeout_min=30", f"{NODE}.no-requeue=true"],
     "node": [f"{NODE}.nodelist=n3", f"{NODE}.no-requeue=true"],
     "orphans": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=1"],
+    "away": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=30"],
+    "disk": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=30", "hydra.launcher.array_parallelism=1"],
 }
 KILLED = "its process ended without recording an end"
 EVENTS = {
     "life": {
         "well": ("Uploaded", ""),
         "exception": ("Failed", "ValueError: no convergence"),
+        "odd_exception": ("Failed", "Odd: 1 2"),
+        "exit_0": ("Failed", "SystemExit: 0"),
         "exit_3": ("Failed", "SystemExit: 3"),
+        "keyboard_interrupt": ("Aborted", "KeyboardInterrupt"),
+        "os_exit": ("Failed", KILLED),
         "sigkill": ("Failed", KILLED),
+        "sigterm": ("Uploaded", ""),  # submitit ignores it: SLURM sends it before a preemption
         "out_of_memory": ("Failed", "out of memory"),
         "scancel": ("Aborted", "was cancelled"),
         "requeue": ("Uploaded", ""),
     },
     "limits": {"time_out_twice": ("Failed", "time-out"), "time_out_once": ("Uploaded", "")},
     "preempted": {"preemption": ("Uploaded", "")},
+    "unqueued": {"preempted_for_good": ("Aborted", "was preempted and not requeued")},
     "node": {"node_lost": ("Failed", "lost its node")},
     "orphans": {
-        "well_too": ("Uploaded", ""),
+        "outlives": ("Uploaded", ""),
         "time_out": ("Failed", "time-out"),
         "time_out_deaf": ("Failed", "time-out"),
     },
+    "away": {"catalog_away": ("Uploaded", ""), "catalog_gone": ("Pending_Upload", "does not answer")},
+    "disk": {"well_on_disk": ("Uploaded", ""), "disk_full": ("Failed", "")},
 }
-IN_THE_MATRIX = {  # by our name: the name there, and whether it took a later command
-    **{
-        one: (one, False) for one in ("exception", "exit_3", "sigkill", "scancel", "requeue", "preemption", "node_lost")
-    },
-    "out_of_memory": ("memory", False),
-    "time_out": ("timeout", False),
-    "time_out_once": ("timeout_restarts", False),
-    "time_out_deaf": ("launcher_sigkill", True),
+CELLS = {  # ours: what the matrix calls it, where it is another name
+    "out_of_memory": "memory",
+    "time_out": "timeout",
+    "time_out_once": "timeout_restarts",
+    "time_out_deaf": "timeout_deaf",
+    "preempted_for_good": "preemption_no_requeue",
 }
+NO_CELLS = {"well", "well_on_disk", "time_out_twice", "outlives"}
+RECOVERED = {"time_out_deaf", "catalog_gone", "disk_full"}  # it took a later command
 RESTARTED = {"time_out_twice", "time_out_once", "requeue", "preemption"}
 
 
@@ -90,63 +132,108 @@ class Ran:
     """The sweeps, when all is over."""
 
     made: object
+    on_disk: object | None = None
     parents: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
+    def served(self, sweep):
+        if sweep == "disk" and self.on_disk is None:
+            pytest.skip("this machine lets nobody mount")
+        return self.on_disk if sweep == "disk" else self.made
+
     def tree(self, sweep):
-        return self.made.tree(self.parents[sweep])
+        return self.served(sweep).tree(self.parents[sweep])
 
 
 @pytest.fixture(scope="module")
-def ran(module_project, wait_until):
+def ran(module_project, served_on_disk, wait_until):
     made = module_project(MODEL)
-    result = Ran(made)
-    processes = {}
-    for sweep, options in SWEEPS.items():
-        events = ",".join(EVENTS[sweep])
-        processes[sweep] = made.start(*COMMON, *options, f"model_config.event={events}", f"description={sweep}")
-    try:
-        _interfere(made, processes, wait_until)
-        for sweep in ("life", "limits", "preempted", "node"):
+    with ExitStack() as stack:
+        proxy = stack.enter_context(MeddlingProxy(*_address(made.url)))
+        result = Ran(made, served_on_disk(made))
+        processes = {}
+        stack.callback(_end, processes)
+        for sweep, options in SWEEPS.items():
+            served = {"away": made.through(proxy.url), "disk": result.on_disk}.get(sweep, made)
+            if served is not None:
+                events = f"model_config.event={','.join(EVENTS[sweep])}"
+                processes[sweep] = served.start(*COMMON, *options, events, f"description={sweep}")
+        _interfere(made, proxy, processes, wait_until)
+        for sweep in processes.keys() - {"orphans"}:
             _, result.errors[sweep] = processes[sweep].communicate(timeout=300)
             result.codes[sweep] = processes[sweep].returncode
-        result.parents = {row["Description"]: row["RID"] for row in made.rows("Execution")}
+        rows = [*made.rows("Execution"), *(_recovered(result.on_disk) if result.on_disk else ())]
+        result.parents = {row["Description"]: row["RID"] for row in rows}
         watched = made.run("watch", result.parents["orphans"], command="deriva-ml-executions", timeout=200)
         result.codes["orphans"], result.errors["orphans"] = watched.returncode, watched.stdout + watched.stderr
+        recovered = made.recover()
+        assert recovered.returncode == 0, recovered.stderr
         yield result
-    finally:
-        for process in processes.values():
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            process.stderr.close()
 
 
-def _interfere(made, processes, wait_until):
+def _address(url):
+    return urlsplit(url).hostname, urlsplit(url).port
+
+
+def _recovered(served):
+    """The disk has room again; what could not be told is told."""
+    for ballast in served.working_dir.glob("deriva-ml/execution/*/ballast"):
+        ballast.unlink()
+    done = served.recover()
+    assert done.returncode == 0, done.stderr
+    return served.rows("Execution")
+
+
+def _end(processes):
+    for process in processes.values():
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+
+
+def _interfere(made, proxy, processes, wait_until):
     """What other people, SLURM and fate do to the jobs, as soon as they run."""
     log = lambda event: made.project.root / f"started-{event}"  # noqa: E731
+    go = lambda event: (made.project.root / f"go-{event}").touch()  # noqa: E731
     cluster = made.cluster
 
-    def owner(event):
+    def started(event):
         wait_until(lambda: log(event).exists() or any(p.poll() is not None for p in processes.values()), 200)
         assert log(event).exists(), [p.communicate()[1] for p in processes.values() if p.poll() is not None]
-        (rid,) = (row["RID"] for row in made.rows("Execution") if f"model_config.event={event}]" in row["Description"])
-        return made.journal(rid)["owner"]
+
+    def row(event):
+        (found,) = (one for one in made.rows("Execution") if f"model_config.event={event}]" in one["Description"])
+        return found
+
+    def owner(event):
+        started(event)
+        return made.journal(row(event)["RID"])["owner"]
 
     def job(event):
         slurm = owner(event)["slurm"]
         return f"{slurm['array_job_id']}_{slurm['array_task_id']}" if "array_job_id" in slurm else slurm["job_id"]
 
+    started("catalog_away")
+    started("catalog_gone")
+    proxy.away()
     cluster.ask("scancel", job("scancel"))
     cluster.ask("scontrol", "requeue", job("requeue"))
-    job("preemption")
+    started("preemption")
+    started("preempted_for_good")
     cluster.ask("sbatch", "-p", "high", "-w", "n2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
     _kill_node(cluster, "n3", owner("node_lost"))
-    wait_until(log("time_out").exists)
-    wait_until(log("time_out_deaf").exists)
+    proxy.back()
+    go("catalog_away")
+    for event in EVENTS["orphans"]:
+        started(event)
     os.killpg(processes["orphans"].pid, signal.SIGKILL)
     processes["orphans"].communicate()
+    go("outlives")
+    wait_until(lambda: row("catalog_away")["Status"] == "Uploaded")
+    proxy.away()
+    go("catalog_gone")
 
 
 def _kill_node(cluster, name, owner):
@@ -172,26 +259,35 @@ def test_each_child_tells_how_it_ended(ran, slurm_cell, sweep):
         e: found[e] for e, (status, words) in expected.items() if found[e][0] != status or words not in found[e][1]
     }
     assert wrong == {}, ran.errors[sweep]
+    for event in expected.keys() - NO_CELLS:
+        status, detail = found[event]
+        shown = "" if event == "disk_full" else detail  # what it could still say before the disk was full is chance
+        slurm_cell(CELLS.get(event, event), status, shown, recovered=event in RECOVERED)
+    if sweep == "orphans":
+        slurm_cell("launcher_sigkill", "Uploaded", "the jobs run on, and a later command ends the parent")
     bad = [status for status, _ in expected.values() if status != "Uploaded"]
-    for event in expected.keys() & IN_THE_MATRIX.keys():
-        name, recovered = IN_THE_MATRIX[event]
-        slurm_cell(name, *found[event], recovered=recovered)
     assert (parent["Status"], ran.codes[sweep]) == (("Failed", 1) if bad else ("Uploaded", 0)), ran.errors[sweep]
 
 
-def test_outputs_of_jobs_that_ended_well_are_in_the_catalog(ran):
-    """Each once, also of those that were restarted; those of the others wait on disk."""
-    well = {e for events in EVENTS.values() for e, (status, _) in events.items() if status == "Uploaded"}
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_outputs_are_in_the_catalog_or_wait_on_disk(ran, sweep):
+    """Those of jobs that ended well, each once, also of those that were restarted; the others' are not lost."""
+    _, children = ran.tree(sweep)
+    served = ran.served(sweep)
 
-    assert sorted(f"{event}.txt" for event in well) == sorted(
-        row["Filename"] for row in ran.made.rows("Execution_Asset")
-    )
+    stored = [row["Filename"] for row in served.rows("Execution_Asset")]
+    for event, child in zip(EVENTS[sweep], children, strict=True):
+        kept = [path.name for path in served.folder(child["RID"]).glob(f"assets/Execution_Asset/{event}.txt")]
+        well = child["Status"] == "Uploaded"
+        assert (stored.count(f"{event}.txt"), kept) == ((1, []) if well else (0, [f"{event}.txt"])), event
 
 
 def test_a_restarted_job_goes_on_under_its_execution(ran):
     """The model is called again, finds what it saved, and the record counts the restarts."""
     restarts = {}
     for sweep, events in EVENTS.items():
+        if sweep == "disk":  # which there may not be
+            continue
         _, children = ran.tree(sweep)
         for event, child in zip(events, children, strict=True):
             restarts[event] = ran.made.journal(child["RID"])["restarts"]

@@ -17,7 +17,7 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
     name = f"{event}-{os.environ['SLURM_PROCID']}-{execution.execution_rid == '0000'}.txt"
     execution.asset_file_path("Execution_Asset", name).write_text(event)
     Path(f"started-{event}-{os.environ['SLURM_PROCID']}").write_text(os.environ["SLURM_JOB_NAME"])
-    if event == "sigkill":
+    if event == "sigkill" and not Path("go").exists():
         os.kill(os.getpid(), signal.SIGKILL)
     while event in ("slow", "late") and not Path("go").exists():
         time.sleep(0.1)
@@ -76,10 +76,29 @@ def test_an_embedded_catalog_that_is_not_served_is_refused(demo_project, cluster
     assert not list(made.home.rglob("journal.json"))
 
 
-def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, slurm_cell, wait_until):
+def test_a_catalog_that_is_not_there_or_knows_nobody_is_told_of_before_a_job_is_submitted(slurm_project, slurm_cell):
+    """One line that says what to do; SLURM hears of nothing, and nothing is written."""
+    made = slurm_project(MODEL)
+    before = made.cluster.states()
+
+    absent = made.through("http://127.0.0.1:9").run(*SLURM, "model_config.event=a,b")
+    (made.project.home / ".deriva/credential.json").unlink()
+    unknown = made.run(*SLURM, "model_config.event=a,b")
+
+    for result, code, words in ((absent, 1, "does not answer"), (unknown, 2, "deriva-ml-catalog user add")):
+        assert result.returncode == code, result.stderr
+        (line,) = [line for line in result.stderr.splitlines() if line.strip()]
+        assert words in line
+    assert made.cluster.states() == before
+    assert not list(made.project.home.rglob("journal.json"))
+    slurm_cell("catalog_at_start", "nothing is recorded", "the command says so, exit code 1")
+
+
+def test_a_sweep_that_is_told_to_end_cancels_its_jobs_and_can_be_resumed(started, slurm_cell, wait_until):
     """
     SIGTERM to the launching process. What ran and what waited is Aborted; what SLURM killed before had its true end
-    while the sweep went on. All of it without slurmdbd, where submitit would wait for ever.
+    while the sweep went on. All of it without slurmdbd, where submitit would wait for ever. Later all of them run on
+    the cluster again, as the same executions; the launcher is the recorded one, with another word on it.
     """
     events = "model_config.event=sigkill,slow,late"
     made, process = started(events, "hydra.launcher.array_parallelism=1")
@@ -107,6 +126,20 @@ def test_a_sweep_that_is_told_to_end_cancels_its_jobs(started, slurm_cell, wait_
         "FAILED",
         "CANCELLED",
     }
+    (made.project.root / "go").touch()
+
+    resumed = made.run("--resume", parent["RID"], "hydra.launcher.array_parallelism=3")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert "3 of 3 jobs run again" in resumed.stderr
+    parent, after = made.tree()
+    assert [(child["RID"], child["Sequence"], child["Status"]) for child in after] == [
+        (child["RID"], child["Sequence"], "Uploaded") for child in children
+    ]
+    assert parent["Status"] == "Uploaded"
+    again = {made.journal(child["RID"])["slurm"]["array_job_id"] for child in after}
+    assert len(again) == 1
+    assert not again & jobs
 
 
 def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, slurm_cell, wait_until):

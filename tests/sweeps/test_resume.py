@@ -39,7 +39,14 @@ def _statuses(children):
     return [child["Status"] for child in children]
 
 
-def test_only_what_is_left_runs_again_on_another_launcher_as_the_same_executions(swept, tree, demo_rows):
+LAUNCHERS = {
+    "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit_local": ["hydra/launcher=submitit_local"],
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_only_what_is_left_runs_again_on_another_launcher_as_the_same_executions(swept, tree, demo_rows, launcher):
     """RIDs and numbers stay, what failed is kept beside, and the parent comes to its true end."""
     made, sweep = swept
     sweep()
@@ -47,7 +54,7 @@ def test_only_what_is_left_runs_again_on_another_launcher_as_the_same_executions
     assert _statuses(before) == ["Uploaded", "Failed", "Uploaded", "Failed"]
     (made.root / "fixed").touch()
 
-    done = made.run("--resume", parent["RID"], "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = made.run("--resume", parent["RID"], *LAUNCHERS[launcher])
 
     assert done.returncode == 0, done.stderr
     assert "2 of 4 jobs run again" in done.stderr
