@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deriva_ml_core.catalog.known_models import known_models_trusted
 from deriva_ml_core.connection import DerivaML
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, DerivaMLExecutionError, nearest
 from deriva_ml_core.executions import reporting
@@ -80,7 +81,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
         BaseException: whatever the model raises; the execution is recorded as Failed, or Aborted for Ctrl-C and
             SIGTERM.
     """
-    with in_its_place(current_place()) as place:
+    with in_its_place(current_place()) as place, known_models_trusted(place is not None):
         model = script_config if script_config is not None else model_config
         require_model(model, "script_config" if script_config is not None else "model_config")
         with termination_raises(), _connected(deriva_ml, ml_class) as ml:

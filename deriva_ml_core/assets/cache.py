@@ -54,6 +54,19 @@ class ObjectCache:
         path = self.path(md5)
         return path if is_right(path, md5, size_bytes) else None
 
+    def keep(self, file: Path, md5: str) -> None:
+        """Keep a copy of a file whose object nobody has fetched yet; hashed before its first use."""
+        path = self.path(md5)
+        if path.exists():
+            return
+        beside = path.with_name(f".{md5}.{os.getpid()}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(file, beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
     def fetch(
         self,
         session: CatalogSession,

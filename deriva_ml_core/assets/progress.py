@@ -53,6 +53,7 @@ class UploadReport:
         warnings: one line for each thing worth knowing: a registered file that was never written, for one.
         assets: "schema/table" -> the files, each with the RID of its row.
         bytes_sent: bytes of the files that this upload brought to the store (or found there).
+        unanswered: how many of the errors are that the server does not answer.
     """
 
     execution_rids: list[str] = field(default_factory=list)
@@ -61,6 +62,7 @@ class UploadReport:
     warnings: list[str] = field(default_factory=list)
     assets: dict[str, list[AssetFilePath]] = field(default_factory=dict)
     bytes_sent: int = 0
+    unanswered: int = 0
 
     @property
     def total_uploaded(self) -> int:
@@ -88,6 +90,7 @@ class UploadReport:
         self.errors += other.errors
         self.warnings += other.warnings
         self.bytes_sent += other.bytes_sent
+        self.unanswered += other.unanswered
         return self
 
     def raise_for_failures(self, command: str = "") -> None:

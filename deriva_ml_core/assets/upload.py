@@ -30,7 +30,7 @@ from deriva_ml_core.assets.records import StoredFile, record_files
 from deriva_ml_core.assets.staging import StagedFile, Staging
 from deriva_ml_core.assets.transfer import Outcome, in_parallel, in_turn
 from deriva_ml_core.catalog import objects
-from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, WorkingFolderError
+from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch, DerivaMLException, WorkingFolderError
 from deriva_ml_core.hookvalues import Transfer
 
 if TYPE_CHECKING:
@@ -277,6 +277,7 @@ class _Upload:
     def _failed(self, file: StagedFile, error: DerivaMLException) -> None:
         self.report.count(file.asset.qualified_table).failed += 1
         self.report.errors.append(f"{file.asset.key}: {error}")
+        self.report.unanswered += isinstance(error, CatalogUnreachable)
         if self._staging.ledger.get(file.asset.key) is not None:
             self._staging.ledger.update(file.asset.key, status="failed", error=str(error))
 

@@ -7,8 +7,8 @@ only asks which tables, columns and associations there are. `CatalogSession.deri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,7 @@ class CatalogModel:
         ml_schema: name of the schema that holds Execution, Workflow and Dataset.
         domain_schemas: the project's schemas, in the order of their names.
         chosen_schema: the default schema that the configuration names, or None.
+        look_again: gives the model as it is now, where this one may be older: asked once, for what is not in it.
     """
 
     tables: Mapping[tuple[str, str], Table]
@@ -41,6 +42,7 @@ class CatalogModel:
     ml_schema: str
     domain_schemas: tuple[str, ...]
     chosen_schema: str | None = None
+    look_again: Callable[[], CatalogModel] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_document(
@@ -108,7 +110,7 @@ class CatalogModel:
         Raises:
             DerivaMLSchemaError: this catalog has no deriva-ml schema, or one without it.
         """
-        table = self.tables.get((self.ml_schema, name))
+        table = self._find((self.ml_schema, name), None)
         if table is None:
             raise DerivaMLSchemaError(
                 f"the catalog has no table {self.ml_schema}:{name}: is the schema installed? "
@@ -198,6 +200,8 @@ class CatalogModel:
         usual = (f"{near.name}_{far.name}", f"{far.name}_{near.name}")
         for link in sorted(links, key=lambda link: (link.table.name not in usual, link.table.schema, link.table.name)):
             return link
+        if self._newer is not None:
+            return self._newer.association(near, far)
         raise DerivaMLTableNotFound(f"no table of the catalog links {near} with {far} (expected {usual[0]})")
 
     def execution_link(self, asset_table: TableName) -> Association:
@@ -210,7 +214,15 @@ class CatalogModel:
 
     # --- inside ---
 
+    @cached_property
+    def _newer(self) -> CatalogModel | None:
+        return self.look_again() if self.look_again is not None else None
+
     def _find(self, name: str | tuple[str, str], schema: str | None) -> Table | None:
+        found = self._known(name, schema)
+        return self._newer._find(name, schema) if found is None and self._newer is not None else found  # noqa: SLF001  # another of us
+
+    def _known(self, name: str | tuple[str, str], schema: str | None) -> Table | None:
         if isinstance(name, tuple):
             return self.tables.get(name)
         if schema is not None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from deriva_ml_core.catalog.http import Body, Credential, HttpClient, Patience, json_body
+from deriva_ml_core.catalog.known_models import are_trusted, forget_known_model, keep_model, known_model
 from deriva_ml_core.catalog.model import CatalogModel
 from deriva_ml_core.errors import (
     CatalogError,
@@ -66,6 +68,7 @@ class CatalogSession:
         domain_schemas: tuple[str, ...] | None = None,
         default_schema: str | None = None,
         plugins: Plugins | None = None,
+        known_as: Hashable = None,
     ) -> None:
         self.client = client
         self.object_files = object_files
@@ -76,8 +79,13 @@ class CatalogSession:
         self.snapshot_id = snapshot_id
         self._credential = credential
         self._schemas = (ml_schema, domain_schemas, default_schema)
+        login = tuple(sorted((credential or {}).items()))
+        self._known_as: Hashable = (
+            (client.base_url, login) if known_as is None else known_as,
+            self.catalog_path,
+            self._schemas,
+        )
         self._model: CatalogModel | None = None
-        self._etag: str | None = None
         self._lock = threading.RLock()
 
     @classmethod
@@ -95,6 +103,7 @@ class CatalogSession:
         plugins: Plugins | None = None,
         patience: Patience | None = None,
         known_catalogs: Callable[[], Iterable[str]] | None = None,
+        known_as: Hashable = None,
     ) -> CatalogSession:
         """
         Connect, and prove it by reading the model: one request tells host, catalog, login and tables.
@@ -105,6 +114,7 @@ class CatalogSession:
             base_url: where to really ask, for the embedded catalog ("http://127.0.0.1:40001"); no stored login then.
             object_files: see ObjectFiles.
             known_catalogs: called for the message when there is no such catalog.
+            known_as: names the server in this process, where its URL changes; the URL and the login where None.
 
         Raises:
             DerivaMLNotFoundError: no such host or catalog.
@@ -130,6 +140,7 @@ class CatalogSession:
             domain_schemas=tuple(domain_schemas) if domain_schemas else None,
             default_schema=default_schema,
             plugins=plugins,
+            known_as=known_as,
         )
         try:
             session._prove(known_catalogs)
@@ -205,24 +216,28 @@ class CatalogSession:
         """Read the model again if the catalog has changed since (If-None-Match)."""
         with self._lock:
             headers = {"Accept": _JSON, "Accept-Encoding": "gzip"}
-            if self._model is not None and self._etag:
-                headers["If-None-Match"] = self._etag
+            known = known_model(self._known_as)
+            if known is not None:
+                headers["If-None-Match"] = known.etag
             answer = self.request("GET", "/schema", headers=headers, accept=(304,))
-            if answer.status != 304 or self._model is None:
-                ml_schema, domain_schemas, default_schema = self._schemas
-                self._model = CatalogModel.from_document(
-                    json.loads(answer.data),
-                    ml_schema=ml_schema,
-                    domain_schemas=domain_schemas,
-                    default_schema=default_schema,
-                )
-                self._etag = answer.headers.get("ETag")
+            if answer.status == 304 and known is not None:
+                self._model = known.model
+                return self._model
+            ml_schema, domain_schemas, default_schema = self._schemas
+            self._model = CatalogModel.from_document(
+                json.loads(answer.data),
+                ml_schema=ml_schema,
+                domain_schemas=domain_schemas,
+                default_schema=default_schema,
+            )
+            keep_model(self._known_as, self._model, answer.headers.get("ETag"))
             return self._model
 
     def forget_model(self) -> None:
         """Somebody changed the model: the next use reads it again, and the vocabularies too."""
         with self._lock:
-            self._model = self._etag = None
+            self._model = None
+            forget_known_model(self._known_as)
             self.__dict__.pop("vocabularies", None)
 
     @cached_property
@@ -249,6 +264,7 @@ class CatalogSession:
             domain_schemas=domain_schemas,
             default_schema=default_schema,
             plugins=self.plugins,
+            known_as=self._known_as,
         )
 
     def client_identity(self) -> Mapping[str, Any]:
@@ -331,6 +347,10 @@ class CatalogSession:
 
     def _prove(self, known_catalogs: Callable[[], Iterable[str]] | None) -> None:
         """Read the model, and say in the user's words what a refusal means."""
+        known = known_model(self._known_as) if are_trusted() else None
+        if known is not None:
+            self._model = replace(known.model, look_again=self.refresh_model)
+            return
         try:
             self.refresh_model()
         except CatalogError as err:

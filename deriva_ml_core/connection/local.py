@@ -122,6 +122,7 @@ def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:
             credential=server.credential,
             object_files=server.object_files,
             known_catalogs=lambda: _catalog_names(root),
+            known_as=root,
             **options,
         )
     except RootError as err:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from deriva_ml_core.executions.opening import Opened
 
 _SHORT_BYTES = 10_000_000
+_FEW = 4
+"""Files that are sent side by side anyway."""
 
 
 def commit(
@@ -83,15 +85,25 @@ def _upload_leftovers(
 
 def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback | None, manner: Manner) -> UploadReport:
     rid = opened.recorder.journal.entry.rid
-    if not opened.recorder.tell_times():  # no answer now: sending each file would only wait for the same
-        raise DerivaMLUploadError(
-            f"{session.hostname} does not answer: {len(opened.staging.pending())} output file(s) of execution {rid} "
-            f"are kept in {opened.folder}; finish with: {finish_command(session, opened)}"
-        )
+    recorder = opened.recorder
+    few = recorder.leaves_times and len(opened.staging.pending()) <= _FEW
+    if not few and not recorder.tell_times():  # no answer now: sending each file would only wait for the same
+        raise _no_answer(session, opened)
     report = upload_staged(session, opened.staging, rid, progress=progress, manner=manner)
+    if few and report.unanswered:
+        recorder.heard_nothing()
+        raise _no_answer(session, opened)
     tell_committed(session.plugins, opened.recorder.journal, report)
     report.raise_for_failures(finish_command(session, opened))
     return report
+
+
+def _no_answer(session: CatalogSession, opened: Opened) -> DerivaMLUploadError:
+    return DerivaMLUploadError(
+        f"{session.hostname} does not answer: {len(opened.staging.pending())} output file(s) of execution "
+        f"{opened.recorder.journal.entry.rid} are kept in {opened.folder}; "
+        f"finish with: {finish_command(session, opened)}"
+    )
 
 
 def finish_command(session: CatalogSession, opened: Opened) -> str:

@@ -15,6 +15,7 @@ from deriva_ml_core.errors import DerivaMLValidationError
 from deriva_ml_core.executions.beginning import CHECKPOINTS
 from deriva_ml_core.executions.committing import commit
 from deriva_ml_core.executions.execution_life import ExecutionLife
+from deriva_ml_core.executions.for_reports import keep_for_report
 from deriva_ml_core.executions.opening import METADATA_TABLE
 from deriva_ml_core.executions.states import Status
 
@@ -183,6 +184,7 @@ class ExecutionOutputs(ExecutionLife):
         report = commit(self._session, self._opened, progress=progress_callback, manner=manner)
         for table, paths in report.assets.items():
             self.uploaded_assets.setdefault(table, []).extend(paths)
+        keep_for_report(self._ml.cache_dir, self._opened)
         if clean:
             self._clean()
         return report

@@ -33,6 +33,7 @@ from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
 from deriva_ml_core.executions.beginning import begin, first_entry, save_rid
 from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.ending import record_failure
+from deriva_ml_core.executions.for_reports import keep_for_report
 from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.journal import (
     Journal,
@@ -153,6 +154,7 @@ def open_execution(ml: Connection, request: Request) -> Opened:
         if not request.dry_run:
             tell(ml.session.plugins, "deriva_execution_opened", opened.recorder.journal)
             _upload_metadata(ml, opened, code, request)
+            keep_for_report(ml.cache_dir, opened)
         _bring_inputs(ml, opened, inputs, request.reporter)
         if not request.dry_run:
             tell_inputs_ready(ml.session.plugins, opened)
@@ -197,7 +199,8 @@ def _open_recorded(ml: Connection, configuration: ExecutionConfiguration, reques
     link = "" if session.is_embedded else f" ({session.record_url(rid)})"
     request.reporter.say(f"Execution {rid}{link}")
     save_rid(journal.entry)
-    return Opened(configuration, StatusRecorder(session, journal), Staging(folder, session))
+    recorder = StatusRecorder(session, journal, in_sweep=place is not None)
+    return Opened(configuration, recorder, Staging(folder, session))
 
 
 def _open_dry(ml: Connection, configuration: ExecutionConfiguration) -> Opened:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LONG_S = 60.0
 SILENCE_S = 15.0
 """A catalog that did not answer is not asked again for so long: several steps that end a run would each wait."""
 
@@ -34,10 +35,12 @@ class StatusRecorder:
 
     Args:
         session: None for a dry run: nobody is told.
+        in_sweep: a process that watches it ends with more of its kind: when a short model started and stopped is told
+            for all of them in one request (`tell_times_of`).
     """
 
-    def __init__(self, session: CatalogSession | None, journal: Journal) -> None:
-        self._session, self.journal = session, journal
+    def __init__(self, session: CatalogSession | None, journal: Journal, *, in_sweep: bool = False) -> None:
+        self._session, self.journal, self._in_sweep = session, journal, in_sweep
         self._silent_until = 0.0
 
     @property
@@ -100,13 +103,21 @@ class StatusRecorder:
 
     def flush(self) -> bool:
         """Tell the catalog what it does not know; whether it knows all now. A failure is a warning and stays marked."""
-        entry = self.journal.entry
-        return self._tell(entry.pending & {"facts", "status", "durations", "times"})
+        due = self.journal.entry.pending & {"facts", "status", "durations", "times"}
+        return self._tell(due - {"times"} if self.leaves_times else due)
 
     def tell_times(self) -> bool:
         """Tell the catalog when the model started and stopped, or all where that is known: whether it answers."""
-        pending = self.journal.entry.pending
-        return self._tell({"times"}) if "times" in pending else self.flush()
+        due = "times" in self.journal.entry.pending and not self.leaves_times
+        return self._tell({"times"}) if due else self.flush()
+
+    @property
+    def leaves_times(self) -> bool:
+        """Whether the sweep tells when the model started and stopped; a long one's own word costs it nothing."""
+        entry = self.journal.entry
+        if not (self._in_sweep and entry.start_time and entry.stop_time):
+            return False
+        return (entry.stop_time - entry.start_time).total_seconds() < _LONG_S
 
     def _tell(self, due: Collection[str]) -> bool:
         entry = self.journal.entry
@@ -119,27 +130,18 @@ class StatusRecorder:
                 table = self._session.model.ml_table("Execution")
                 rows.update(self._session, table, [execution_row(self._session, entry)])
             if "times" in due:
-                self._tell_times(self._session, entry)
+                tell_times_of(self._session, [entry])
         except DerivaMLException as err:
             log.warning("execution %s is %s, but the catalog was not told: %s", entry.rid, entry.status.value, err)
-            self._silent_until = time.monotonic() + SILENCE_S
+            self.heard_nothing()
             return False
         with self._kept():
             self.journal.told(*due)
         return True
 
-    @staticmethod
-    def _tell_times(session: CatalogSession, entry: JournalEntry) -> None:
-        """The catalog has no columns for start and stop: the description of the environment snapshot says them."""
-        if "times" in entry.pending and entry.environment and entry.start_time and entry.stop_time:
-            text = times_text(entry.environment["description"], entry.start_time, entry.stop_time)
-            row = {"RID": entry.environment["rid"], "Description": text}
-            try:
-                rows.update(session, session.model.ml_table("Execution_Metadata"), [row])
-            except CatalogUnreachable:
-                raise
-            except DerivaMLException as err:  # no right to change that row: nothing else depends on it
-                log.warning("start and stop of execution %s are not in the catalog: %s", entry.rid, err)
+    def heard_nothing(self) -> None:
+        """The catalog did not answer somebody: it need not be asked again at once."""
+        self._silent_until = time.monotonic() + SILENCE_S
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -151,6 +153,32 @@ class StatusRecorder:
 
 
 _TIMES = re.compile(r"Started (?P<start>\S+), stopped (?P<stop>\S+)\.$")
+
+
+def tell_times_of(session: CatalogSession, entries: Iterable[JournalEntry]) -> None:
+    """
+    Tell the catalog when models started and stopped, in one request. It has no columns for that: the descriptions of
+    the environment snapshots say it.
+
+    Raises:
+        CatalogUnreachable: no answer.
+    """
+    told = [
+        {
+            "RID": entry.environment["rid"],
+            "Description": times_text(entry.environment["description"], entry.start_time, entry.stop_time),
+        }
+        for entry in entries
+        if "times" in entry.pending and entry.environment and entry.start_time and entry.stop_time
+    ]
+    if not told:
+        return
+    try:
+        rows.update(session, session.model.ml_table("Execution_Metadata"), told)
+    except CatalogUnreachable:
+        raise
+    except DerivaMLException as err:  # no right to change these rows: nothing else depends on it
+        log.warning("start and stop of %d execution(s) are not in the catalog: %s", len(told), err)
 
 
 def times_text(description: str, start: datetime, stop: datetime) -> str:

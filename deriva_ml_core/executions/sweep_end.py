@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from deriva_ml_core.executions.fate import DEAD, fate_of, fate_of_job
 from deriva_ml_core.executions.journal import Journal, JournalEntry, read_journals
 from deriva_ml_core.executions.owner import Owner, this_process
 from deriva_ml_core.executions.record import ExecutionRecord
-from deriva_ml_core.executions.recorder import StatusRecorder
+from deriva_ml_core.executions.recorder import StatusRecorder, tell_times_of
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
@@ -75,11 +75,15 @@ def settle(
         The children in the order of their numbers.
     """
     journals = {entry.rid: (path, entry) for path, entry in read_journals(working_dir) if entry.parent == parent.rid}
-    linked = {link.child for link in nesting.neighbours(session, [parent.rid], "children")}
-    make_children(session, parent, {number: job for number, job in jobs.items() if job.rid not in linked})
+    links = nesting.neighbours(session, [parent.rid], "children")
+    linked = {link.child for link in links}
+    missing = {number: job for number, job in jobs.items() if job.rid not in linked}
+    make_children(session, parent, missing)
+    if over:
+        journals |= _tell_times(session, journals.values())
     for path, entry in journals.values():
         end_if_dead(session, path, entry, including_ours=True, over=over)
-    children = children_of(session, parent.rid)
+    children = children_of(session, parent.rid, None if missing else links)
     silent = {number: job for number, job in jobs.items() if job.rid not in journals}
     created = {one.rid for one in children if one.status is Status.created}
     if not end_silent(session, {n: job for n, job in silent.items() if job.rid in created}, unstarted):
@@ -109,9 +113,24 @@ def end_silent(
     return ended
 
 
-def children_of(session: CatalogSession, parent: str) -> list[Child]:
-    """The children of a parent as the catalog has them; two requests."""
-    links = nesting.neighbours(session, [parent], "children")
+def _tell_times(
+    session: CatalogSession, journals: Iterable[tuple[Path, JournalEntry]]
+) -> dict[str, tuple[Path, JournalEntry]]:
+    """Of jobs that have nothing else left to tell, when they started and stopped; those, as they are now."""
+    left = [(path, entry) for path, entry in journals if entry.pending == {"times"} and not unfinished(entry)]
+    tell_times_of(session, (entry for _, entry in left))
+    return {entry.rid: (path, Journal(path, entry).told("times")) for path, entry in left}
+
+
+def children_of(session: CatalogSession, parent: str, links: Sequence[nesting.Nesting] | None = None) -> list[Child]:
+    """
+    The children of a parent as the catalog has them; two requests.
+
+    Args:
+        links: where they have been read already.
+    """
+    if links is None:
+        links = nesting.neighbours(session, [parent], "children")
     table = session.model.ml_table("Execution")
     found = rows.select_by_rids(session, table, [link.child for link in links]) if links else {}
     records = {rid: ExecutionRecord.from_row(session, row) for rid, row in found.items()}
@@ -248,7 +267,7 @@ def end_parent(execution: Execution, children: Sequence[Child], stopped: str | N
     if execution.status is not Status.running or status is Status.running:
         return execution.status
     if status is Status.uploaded:
-        execution.commit_output_assets()
+        execution.execute(upload_follows=True).commit_output_assets()
     else:
         execution.update_status(status, error=detail)
     return execution.status

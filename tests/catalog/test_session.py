@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from deriva_ml_core.catalog.http import HttpClient, Patience
+from deriva_ml_core.catalog.known_models import known_models_trusted
 from deriva_ml_core.catalog.session import _LOGIN_FILES, _LOGINS, CatalogSession
 from deriva_ml_core.errors import (
     CatalogError,
@@ -18,6 +19,8 @@ from deriva_ml_core.errors import (
     DerivaMLReadOnlyError,
     DerivaMLSchemaError,
 )
+from deriva_ml_core.schema.elements import ColumnDef, TableDef
+from deriva_ml_core.schema.tables import create_domain_schema, create_tables
 
 AT_ONCE = Patience(connect_timeout_s=2, read_timeout_s=5, connect_repeats=1, answer_repeats=1, backoff_s=0.01)
 
@@ -37,6 +40,23 @@ def test_the_model_is_read_again_only_when_the_catalog_changed(catalog_session):
     assert catalog_session.refresh_model() is model
     catalog_session.post_json("/schema", {"schemas": {"new": {"schema_name": "new", "tables": {}}}})
     assert "new" in catalog_session.refresh_model().domain_schemas
+
+
+def test_the_next_connection_of_a_process_knows_the_model(connect, new_catalog):
+    """It asks whether the catalog has changed; a job of a sweep does not, and finds what it misses all the same."""
+    catalog = new_catalog()
+    first = connect(catalog)
+    second = connect(catalog)
+    with known_models_trusted():
+        third = connect(catalog)
+
+    assert second.model is first.model
+    assert (second.client.requests_sent, third.client.requests_sent) == (1, 0)
+    create_domain_schema(first, "project")
+    create_tables(first, "project", [TableDef("New", (ColumnDef("Name", "text"),))])
+    assert third.model.has_table("New")
+    assert not third.model.has_table("Other")
+    assert third.client.requests_sent == 1
 
 
 def test_an_unknown_catalog_is_answered_with_those_there_are(connect, new_catalog):
