@@ -200,8 +200,9 @@ def _interfere(made, proxy, processes, wait_until):
     cluster = made.cluster
 
     def started(event):
-        wait_until(lambda: log(event).exists() or any(p.poll() is not None for p in processes.values()), 200)
-        assert log(event).exists(), [p.communicate()[1] for p in processes.values() if p.poll() is not None]
+        (sweep,) = (processes[name] for name in processes if event in EVENTS[name])
+        wait_until(lambda: log(event).exists() or sweep.poll() is not None, 200)
+        assert log(event).exists(), sweep.communicate()[1]
 
     def row(event):
         (found,) = (one for one in made.rows("Execution") if f"model_config.event={event}]" in one["Description"])
