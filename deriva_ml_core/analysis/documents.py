@@ -1,6 +1,7 @@
 """
 The small files that executions leave about themselves, of many executions at once: found in a request for each table,
-fetched in parallel, each once ever (they are kept by content in the cache folder).
+read where they lie if the server is on this machine, else fetched in parallel, each once ever (they are kept by content
+in the cache folder).
 """
 
 from __future__ import annotations
@@ -85,10 +86,14 @@ def fetch_recorded(session: CatalogSession, cache_dir: Path, files: Iterable[Rec
             contents[one.md5] = kept.read_bytes()
 
     near = objects.near_files(session, [one.url for one in missing.values()])
+    for one in [one for one in missing.values() if one.url in near]:
+        content = objects.read_near(near[one.url], one.md5, one.size_bytes)
+        if content is not None:
+            contents[one.md5] = content
+            del missing[one.md5]
 
     def fetch(one: Recorded) -> bytes:
-        place = near.get(one.url)
-        return cache.fetch_alone(session, one.url, one.md5, one.size_bytes, near=place).read_bytes()
+        return cache.fetch_alone(session, one.url, one.md5, one.size_bytes).read_bytes()
 
     for outcome in in_parallel(missing.values(), fetch, workers=_WORKERS):
         if outcome.answer is None:

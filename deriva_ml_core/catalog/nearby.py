@@ -109,6 +109,24 @@ def copy_near(
         os.close(source)
 
 
+def read_near(near: Path, md5: str, length: int) -> bytes | None:
+    """The content of a small object, checked; None where the file is not it, or can't be read."""
+    try:
+        source = os.open(near, _READ)
+    except OSError:  # deleted just now, or not for us
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            return None
+        with open(source, "rb", closefd=False) as file:  # what was looked at, not its name again
+            content = file.read(length + 1)
+        return content if len(content) == length and checksums.md5(content).hexdigest() == md5 else None
+    except OSError:
+        return None
+    finally:
+        os.close(source)
+
+
 def _copy_checked(  # noqa: PLR0917
     source: int, dest: Path, parts: Path, md5: str, length: int | None, progress: Progress | None
 ) -> bool:

@@ -14,12 +14,22 @@ from urllib.parse import quote, urlsplit
 from deriva_ml_core.catalog.arriving import arriving
 from deriva_ml_core.catalog.checksums import file_md5
 from deriva_ml_core.catalog.fetching import Download
-from deriva_ml_core.catalog.nearby import copy_near, near_files
+from deriva_ml_core.catalog.nearby import copy_near, near_files, read_near
 from deriva_ml_core.catalog.sending import Progress, Upload
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, DerivaMLReadOnlyError
 
-__all__ = ["Progress", "copy_near", "exists", "file_md5", "get_file", "near_files", "object_path", "put_file"]
+__all__ = [
+    "Progress",
+    "copy_near",
+    "exists",
+    "file_md5",
+    "get_file",
+    "near_files",
+    "object_path",
+    "put_file",
+    "read_near",
+]
 
 # A larger file goes in chunks: few enough that each is worth a request, small enough that a broken connection costs
 # a few percent of the file.

@@ -43,11 +43,18 @@ def connect(options: argparse.Namespace, *, recover: bool = True) -> DerivaML:
     from deriva_ml_core.connection import DerivaML
 
     ml = DerivaML(**connection_fields(options), logging_level=logging.WARNING)
-    if recover:
+    if recover and _anything_to_recover(ml.working_dir):
         from deriva_ml_core.executions.recovery import recover_quietly
 
         recover_quietly(ml)
     return ml
+
+
+def _anything_to_recover(working_dir: Path) -> bool:
+    """A look at the journals; the recovery itself takes a tenth of a second to import."""
+    from deriva_ml_core.executions.journal import read_journals
+
+    return not all(entry.settled for _, entry in read_journals(working_dir))
 
 
 def connection_fields(options: argparse.Namespace) -> dict[str, Any]:

@@ -46,6 +46,9 @@ class Change:
     detail: str | None = None
 
 
+_TOLD = frozenset({"row", "facts", "status", "durations", "times"})  # what the catalog has to be told of an execution
+
+
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """
@@ -106,6 +109,16 @@ class JournalEntry:
             changes=(*self.changes, Change(status, now(), detail)),
             pending=self.pending | {"status"},
         )
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the record has no end."""
+        return self.status in (Status.created, Status.running, Status.stopped)
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is an end that the catalog knows of; outputs may wait. Of a damaged one nobody knows more."""
+        return self.damaged or not (self.unfinished or self.pending & _TOLD)
 
     def to_json(self) -> dict[str, Any]:
         """As the file holds it."""

@@ -20,7 +20,7 @@ from deriva_ml_core.executions.journal import JournalEntry, read_entry, read_jou
 from deriva_ml_core.executions.leftovers import upload_of_killed
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle, unfinished
+from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle
 from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, stop_sweep
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def recover(ml: Reopening) -> Iterator[Recovered]:
     for path, entry in read_journals(ml.working_dir):
         if entry.damaged or (entry.hostname, entry.catalog_id) != (ml.session.hostname, ml.session.catalog_id):
             continue
-        if (path / JOBS_FILE).exists() and unfinished(entry):
+        if (path / JOBS_FILE).exists() and entry.unfinished:
             parents.append((path, entry))
         else:
             yield from _one(ml, path, entry)
@@ -75,7 +75,7 @@ def recover_one(ml: Reopening, path: Path) -> Iterator[Recovered]:
         path: the folder of its parent.
     """
     entry = read_entry(path)
-    if (path / JOBS_FILE).exists() and unfinished(entry):
+    if (path / JOBS_FILE).exists() and entry.unfinished:
         yield from _parent(ml, path, entry)
     else:
         yield from _one(ml, path, entry)
@@ -94,10 +94,10 @@ def recover_quietly(ml: Reopening) -> None:
 def _one(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:
     status = end_if_dead(ml.session, path, entry)
     if status is not None:
-        if status is Status.failed and unfinished(entry):
+        if status is Status.failed and entry.unfinished:
             upload_of_killed(ml.session, path, entry.rid, ml.upload_on_failure)
         yield Recovered(entry.rid, status, _detail(path, entry))
-    elif unfinished(entry) and (why := _may_live(entry)):
+    elif entry.unfinished and (why := _may_live(entry)):
         yield Recovered(entry.rid, entry.status, left_alone=why)
 
 
@@ -132,4 +132,4 @@ def _may_live(entry: JournalEntry) -> str | None:
 
 def _detail(path: Path, before: JournalEntry) -> str | None:
     entry = read_entry(path)
-    return entry.detail if unfinished(before) else "the catalog has been told"
+    return entry.detail if before.unfinished else "the catalog has been told"

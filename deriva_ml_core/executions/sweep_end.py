@@ -159,9 +159,9 @@ def end_if_dead(
     Returns:
         The status that it was given; None where there was nothing to do, or its process may be alive.
     """
-    if entry.damaged or not (unfinished(entry) or entry.pending & {"row", "facts", "status", "durations", "times"}):
+    if entry.settled:
         return None
-    ours = (including_ours and entry.owner == this_process()) or (over and not unfinished(entry))
+    ours = (including_ours and entry.owner == this_process()) or (over and not entry.unfinished)
     fate = DEAD if ours else fate_of(entry.owner)
     if not fate.dead:
         return None
@@ -195,7 +195,7 @@ def end_the_dead(
         silent = {number: job for number, job in silent.items() if job.rid != entry.rid}
         if entry.damaged:
             continue
-        if entry.parent == parent and unfinished(entry):
+        if entry.parent == parent and entry.unfinished:
             end_if_dead(session, path, entry)
         else:
             known.add(entry.rid)
@@ -227,11 +227,6 @@ def _running(working_dir: Path, parent: str) -> list[Owner]:
     owners = {child.owner.pid: child.owner for child in children if child.owner and not child.status.is_final}
     ours = (owner for owner in owners.values() if owner != here and not owner.may_be_requeued)
     return [owner for owner in ours if owner.is_alive]
-
-
-def unfinished(entry: JournalEntry) -> bool:
-    """Whether an execution's record has no end."""
-    return entry.status in (Status.created, Status.running, Status.stopped)
 
 
 def _has_row(session: CatalogSession, entry: JournalEntry) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -261,3 +262,17 @@ def test_files_travel_side_by_side(session, tmp_path, request):
         fetched = dict(pool.map(there_and_back, contents))
 
     assert fetched == contents
+
+
+def test_an_object_on_this_disk_is_read_if_it_is_the_right_one(tmp_path):
+    """A path is only a hint: it may lead to something else by now, to nothing, or to a pipe that nobody writes to."""
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.write_bytes(b"content")
+    os.mkfifo(pipe)
+    md5 = hashlib.md5(b"content").hexdigest()
+
+    assert objects.read_near(file, md5, 7) == b"content"
+    assert objects.read_near(file, md5, 6) is None
+    assert objects.read_near(file, hashlib.md5(b"other").hexdigest(), 7) is None
+    assert objects.read_near(pipe, md5, 7) is None
+    assert objects.read_near(tmp_path / "absent", md5, 7) is None
