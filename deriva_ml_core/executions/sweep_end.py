@@ -117,7 +117,7 @@ def _tell_times(
     session: CatalogSession, journals: Iterable[tuple[Path, JournalEntry]]
 ) -> dict[str, tuple[Path, JournalEntry]]:
     """Of jobs that have nothing else left to tell, when they started and stopped; those, as they are now."""
-    left = [(path, entry) for path, entry in journals if entry.pending == {"times"} and not unfinished(entry)]
+    left = [(path, entry) for path, entry in journals if entry.pending == {"times"} and not entry.unfinished]
     tell_times_of(session, (entry for _, entry in left))
     return {entry.rid: (path, Journal(path, entry).told("times")) for path, entry in left}
 
