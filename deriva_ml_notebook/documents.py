@@ -15,6 +15,7 @@ SUFFIX = ".ipynb"
 ERROR_TAG = "papermill-error-cell-tag"
 """Papermill's own: whoever runs the marked notebook again removes the marks."""
 _OPENERS = ("run_notebook", "create_execution")
+_READERS = ("get_notebook_configuration", "DERIVA_ML_HYDRA_OVERRIDES")
 
 
 def read_notebook(path: Path) -> Any:
@@ -103,24 +104,27 @@ class Opening:
 
     Args:
         mentioned: some cell names a function that opens one.
+        configured: some cell takes the overrides, whether by such a function or by itself.
         config_name: the configuration that run_notebook is called with: None where it is the notebook's own name.
         certain: whether that is known; it may be worked out while the notebook runs.
     """
 
     mentioned: bool = False
+    configured: bool = False
     config_name: str | None = None
     certain: bool = False
 
 
 def find_opening(document: Any) -> Opening:
     """Look through the code cells for the call of run_notebook."""
-    mentioned = False
+    mentioned = configured = False
     for cell in code_cells(document):
         mentioned |= any(name in cell.source for name in _OPENERS)
+        configured |= any(name in cell.source for name in _READERS)
         call = _call_in(cell.source)
         if call is not None:
             return _opening_of(call)
-    return Opening(mentioned)
+    return Opening(mentioned, mentioned or configured)
 
 
 def code_cells(document: Any) -> list[Any]:
@@ -146,10 +150,10 @@ def _opening_of(call: ast.Call) -> Opening:
     named = [keyword.value for keyword in call.keywords if keyword.arg == "config_name"]
     given = call.args[0] if call.args else (named[0] if named else None)
     if given is None:
-        return Opening(mentioned=True, certain=all(keyword.arg for keyword in call.keywords))
+        return Opening(mentioned=True, configured=True, certain=all(keyword.arg for keyword in call.keywords))
     if isinstance(given, ast.Constant) and (given.value is None or isinstance(given.value, str)):
-        return Opening(mentioned=True, config_name=given.value, certain=True)
-    return Opening(mentioned=True)
+        return Opening(mentioned=True, configured=True, config_name=given.value, certain=True)
+    return Opening(mentioned=True, configured=True)
 
 
 def write_notebook(document: Any, path: Path) -> None:

@@ -21,6 +21,7 @@ from deriva_ml_notebook.whereabouts import find_configs
 
 FALLBACK_CONFIG = "deriva_base"
 """Every project has it: the default options of the groups that notebooks use."""
+UNCONFIGURED = 'does not call run_notebook("CONFIGURATION"), which takes the overrides'
 _CONNECTING = ("deriva_ml", "dry_run", "description")
 
 
@@ -32,6 +33,7 @@ class Plan:
     Args:
         config_name: of the configuration that is composed here.
         full: the notebook composes the same; where it works out the name as it runs, only the connection is sure.
+        configured: a cell of the notebook takes the overrides.
     """
 
     notebook: Path
@@ -39,6 +41,7 @@ class Plan:
     config_name: str
     checked: CheckedOverrides
     full: bool
+    configured: bool = True
 
     @property
     def overrides(self) -> list[str]:
@@ -66,7 +69,8 @@ def make_plan(notebook: Path, tokens: Sequence[str]) -> Plan:
     checked = check_overrides(tokens)
     opening = find_opening(document)
     name = _config_name(notebook, opening)
-    return Plan(notebook, document, name, checked, full=opening.certain or not opening.mentioned)
+    full = opening.certain or not opening.configured
+    return Plan(notebook, document, name, checked, full=full, configured=opening.configured)
 
 
 def _config_name(notebook: Path, opening: Opening) -> str:
@@ -85,8 +89,13 @@ def intent_of(plan: Plan) -> Intent:
         DerivaMLConfigurationError: no such configuration, an unknown key, a value that can't be built.
     """
     overrides = plan.overrides
-    given = overrides if plan.full else [token for token in overrides if _key(token) in _CONNECTING]
-    composed = compose_notebook(BaseConfig, plan.config_name, given, job_name=plan.config_name)
+    given = overrides if plan.full else [token for token in overrides if token not in meant_for_cells(overrides)]
+    try:
+        composed = compose_notebook(BaseConfig, plan.config_name, given, job_name=plan.config_name)
+    except DerivaMLConfigurationError as err:
+        if plan.configured:
+            raise
+        raise DerivaMLConfigurationError(f"{err}; {plan.notebook.name} {UNCONFIGURED}") from err
     config = composed.config
     return Intent(
         name=plan.config_name if plan.config_name != FALLBACK_CONFIG else plan.notebook.stem,
@@ -96,6 +105,11 @@ def intent_of(plan: Plan) -> Intent:
         choices=composed.choices,
         dry_run=config.dry_run,
     )
+
+
+def meant_for_cells(overrides: Sequence[str]) -> list[str]:
+    """Those that only the notebook itself can heed; where to connect and how to call the run is also the command's."""
+    return [token for token in overrides if _key(token) not in _CONNECTING]
 
 
 def _key(token: str) -> str:

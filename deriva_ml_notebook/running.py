@@ -31,6 +31,7 @@ from deriva_ml_notebook.documents import find_opening, read_notebook
 from deriva_ml_notebook.failures import Failure, NotebookFailed
 from deriva_ml_notebook.handover import FOLDER_VARIABLE, Handover
 from deriva_ml_notebook.kernels import Kernel, named_kernel, own_kernel
+from deriva_ml_notebook.planning import UNCONFIGURED, meant_for_cells
 from deriva_ml_notebook.recording import Intent, Record
 from deriva_ml_notebook.whereabouts import PAPERMILL_VARIABLE, PATH_VARIABLE
 
@@ -116,7 +117,11 @@ class _Running:
     def perform(self) -> None:
         """From the first cell to the end of the record."""
         name = self.run.notebook.name
-        if not find_opening(self.document).mentioned and not self.intent.dry_run:
+        opening = find_opening(self.document)
+        unread = [] if opening.configured else meant_for_cells(self.intent.overrides)
+        if unread:
+            self.reporter.warn(f"no cell sees {' '.join(unread)}: {name} {UNCONFIGURED}")
+        if not opening.mentioned and not self.intent.dry_run:
             self.record.make(f"{name} does not call run_notebook: this command records its run")
         self.reporter.say(f"Running {self.run.notebook}")
         path = self.run.output or self.folder / name

@@ -22,6 +22,7 @@ from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException,
 _FROM_JOB = "_deriva_ml_raised_by_job"
 _REFUSED_KEY = re.compile(r"Could not override '(?P<key>[^'=]+)'")
 _AMBIGUOUS = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'")
+_TWICE = re.compile(r"Multiple values for (\S+)\. To override a value use 'override")
 _ADD_GROUP = re.compile(r"To append to your default list use (\S+)")
 _ITEM = re.compile(r"^(datasets|assets)(\d+)")  # Hydra writes the key of a list's item without brackets
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -137,6 +138,12 @@ def _refusal(err: Exception, near: Callable[[str], str]) -> str:
         return _missing_value(root_cause(err))
     if ambiguous := _AMBIGUOUS.search(str(err)):
         return f"{ambiguous[1]} gives several values: add --multirun to run a job for each (a list is KEY=[A,B])"
+    if twice := _TWICE.search(str(err)):
+        group = twice[1]
+        return (
+            f"{group!r} is a group that has its option already: write {group}=… without the +, "
+            f'and in the defaults of an experiment {{"override /{group}": …}}'
+        )
     if refused := _REFUSED_KEY.search(str(err)):
         return _refused_key(str(err), refused["key"], near)
     lines = _lines(str(err))

@@ -73,7 +73,7 @@ class CodeReference:
         rest = len(self.dirty_paths) - _SHOWN_PATHS
         more = f" and {rest} more" if rest > 0 else ""
         base = f"commit {self.commit[:9]}" if self.commit else "an empty repository"
-        return f"uncommitted changes: {shown}{more}; the record holds them as a diff against {base}"
+        return f"Uncommitted changes: {shown}{more}; the record holds them as a diff against {base}"
 
 
 def find_code_reference(thing: Any, *, env: Mapping[str, str] | None = None) -> CodeReference:

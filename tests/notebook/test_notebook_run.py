@@ -117,6 +117,35 @@ def test_a_notebook_that_never_calls_run_notebook_is_recorded_by_the_command(not
     assert {"plain.ipynb", "plain.md", "plain.html"} <= record.names()
 
 
+def test_overrides_that_no_cell_takes_are_told(notebooks):
+    """Troubleshooting in the guide: "Notebook ignores Hydra overrides"."""
+    project = notebooks()
+    project.write("print('plain')", name="plain", first=None)
+
+    done = project.run("notebooks/plain.ipynb", "assets=default_asset", "dry_run=true")
+    refused = project.run("notebooks/plain.ipynb", "most_runs=3", code=2)
+
+    cure = 'plain.ipynb does not call run_notebook("CONFIGURATION"), which takes the overrides'
+    assert f"warning: no cell sees assets=default_asset: {cure}" in done.stderr
+    assert refused.stderr.strip().endswith(cure)
+
+
+def test_a_notebook_that_composes_its_own_configuration_is_given_the_overrides(notebooks):
+    """As notebooks of the guide's warning do: with us they are not ignored there either."""
+    project = notebooks()
+    cell = (
+        "from deriva_ml.execution import BaseConfig, get_notebook_configuration, load_configs\n"
+        'import sys\nsys.path.insert(0, "../src")\nload_configs()\n'
+        'print(get_notebook_configuration(BaseConfig, "analysis").threshold)'
+    )
+    project.write(cell, name="own", first=None)
+
+    done = project.run("notebooks/own.ipynb", "threshold=0.75", "--log-output")
+
+    assert "0.75" in done.stderr + done.stdout
+    assert "no cell sees" not in done.stderr
+
+
 def test_what_a_run_has_put_in_the_working_folder_is_gone_after_it(notebooks):
     """Neither kernel specifications nor half-written notebooks pile up."""
     project = notebooks()

@@ -151,7 +151,7 @@ def test_uncommitted_changes_are_listed_and_the_checksum_is_of_what_ran(project:
     assert found.dirty_paths == ("src/models/net.py", "new.py")
     assert found.checksum == blob(model(project))
     assert "anchor" not in found.url
-    assert "uncommitted changes: src/models/net.py, new.py" in found.warning
+    assert "Uncommitted changes: src/models/net.py, new.py" in found.warning
 
 
 def test_results_are_not_changes_of_the_code(project: Path):
