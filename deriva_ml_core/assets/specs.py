@@ -45,6 +45,10 @@ class AssetSpec(BaseModel):
     Args:
         rid: of the asset, in any asset table.
         cache: keep its bytes for later executions.
+
+    Example:
+        >>> AssetSpec("1-ABCD", cache=True)
+        AssetSpec(rid='1-ABCD', cache=True)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -56,11 +56,11 @@ class Table:
 
     schema: str
     name: str
-    columns: Mapping[str, Column]
-    keys: tuple[tuple[str, ...], ...]
-    foreign_keys: tuple[ForeignKey, ...]
-    comment: str | None
-    rights: Mapping[str, bool | None]
+    columns: Mapping[str, Column] = field(repr=False)
+    keys: tuple[tuple[str, ...], ...] = field(repr=False)
+    foreign_keys: tuple[ForeignKey, ...] = field(repr=False)
+    comment: str | None = field(repr=False)
+    rights: Mapping[str, bool | None] = field(repr=False)
     document: Mapping[str, Any] = field(repr=False, compare=False, hash=False)
 
     def __str__(self) -> str:

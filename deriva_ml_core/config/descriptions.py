@@ -29,6 +29,11 @@ def with_description(items: Iterable[Any], description: str) -> Any:
 
     Returns:
         A hydra-zen configuration that instantiates to a DescribedList.
+
+    Example:
+        >>> from hydra_zen import instantiate
+        >>> instantiate(with_description(["1-ABCD"], "Images of 2024")).description
+        'Images of 2024'
     """
     config = builds(DescribedList, items=list(items), description=description, hydra_convert="all")
     return config()

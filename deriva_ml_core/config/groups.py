@@ -57,6 +57,13 @@ def create_model_config(
 
     Returns:
         A dataclass with the full signature of `run_model`, which experiments take as a base.
+
+    Example:
+        >>> from hydra_zen import store
+        >>> base = create_model_config(description="Digits, by a small network")
+        >>> base.description
+        'Digits, by a small network'
+        >>> project = store(deferred_hydra_store=True, overwrite_ok=True)(base, name="deriva_model")
     """
     defaults = group_defaults(**GROUP_DEFAULTS) if hydra_defaults is None else list(hydra_defaults)
     config: type[Any] = builds(

@@ -38,6 +38,12 @@ def multirun_config(name: str, overrides: Iterable[str], description: str = "") 
 
     Raises:
         DerivaMLConfigurationError: the name is empty, or `overrides` is a single string.
+
+    Example:
+        >>> multirun_config("rates", ["+experiment=quick", "model_config.learning_rate=0.001,0.01"], "Two rates").name
+        'rates'
+        >>> list_multirun_configs()
+        ['rates']
     """
     if not name:
         raise DerivaMLConfigurationError("a multirun_config needs a name")

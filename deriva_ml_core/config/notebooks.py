@@ -82,6 +82,14 @@ def notebook_config(
 
     Raises:
         DerivaMLConfigurationError: `config_class` is not a BaseConfig, or has no such field.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class CompareConfig(BaseConfig):
+        ...     threshold: float = 0.5
+        >>> notebook_config("compare", CompareConfig, threshold=0.75).threshold
+        0.75
     """
     target = config_class or BaseConfig
     _check_fields(name, target, field_defaults)

@@ -37,6 +37,12 @@ class DataMethods(HasSession):
 
         Raises:
             DerivaMLInvalidTerm: a type is no term of Dataset_Type; nothing was made.
+
+        Example:
+            >>> even = ml.create_dataset(dataset_types="Training", description="Even digits")
+            >>> even.add_dataset_members([image.asset_rid for image in ml.list_assets("Image")][::2])
+            >>> even.current_version
+            <DatasetVersion('0.2.0')>
         """
         from deriva_ml_core.datasets.dataset import create_dataset
 
@@ -61,6 +67,10 @@ class DataMethods(HasSession):
 
         Raises:
             DerivaMLDatasetNotFound: there is none.
+
+        Example:
+            >>> ml.lookup_dataset(dataset_rid).dataset_types
+            ['Complete']
         """
         from deriva_ml_core.datasets.dataset import lookup_dataset
 
@@ -91,6 +101,11 @@ class DataMethods(HasSession):
 
         Raises:
             DerivaMLDatasetNotFound: no such dataset or version.
+
+        Example:
+            >>> bag = ml.download_dataset_bag(f"{dataset_rid}@1.0.0")
+            >>> len(list(bag.get_table_as_dict("Image")))
+            10
         """
         from deriva_ml_core.datasets.cache import fetch_bag
         from deriva_ml_core.datasets.specs import as_dataset_spec

@@ -38,6 +38,14 @@ class FeatureMethods(HasSession):
         Raises:
             DerivaMLTableTypeError: a table is not of the kind, or the feature is there already.
             DerivaMLValidationError: it would have no columns, or twice the same.
+
+        Example:
+            >>> from deriva_ml import ColumnDefinition
+            >>> Sharpness = ml.create_feature(
+            ...     "Image", "Sharpness", metadata=[ColumnDefinition("Value", "float8", nullok=False)]
+            ... )
+            >>> Sharpness.__name__
+            'ImageFeatureSharpness'
         """
         from deriva_ml_core.datasets.features import create_feature
 

@@ -51,6 +51,11 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods, StorageMet
     Raises:
         DerivaMLNotFoundError: no such host or catalog. CatalogUnreachable: no answer.
         DerivaMLAuthenticationError: names the command to log in. DerivaMLSchemaError: no such schema.
+
+    Example:
+        >>> with DerivaML("local", "digits") as connection:
+        ...     connection.lookup_dataset(dataset_rid).description
+        'Ten digits'
     """
 
     def __init__(  # noqa: PLR0917  # the signature of the 1.2 generation

@@ -66,6 +66,16 @@ class RunMethods(HasSession):
             TypeError: both a configuration and keywords.
             DerivaMLValidationError: all that is wrong with the configuration; nothing has been written.
             WorkingFolderError: the working folder can't be written; nothing has been written.
+
+        Example:
+            >>> workflow = ml.create_workflow("Count digits", "Training")
+            >>> with ml.create_execution(workflow=workflow, datasets=[f"{dataset_rid}@1.0.0"]) as run:
+            ...     images = list(run.datasets[0].get_table_as_dict("Image"))
+            ...     counts = run.asset_file_path("Execution_Asset", "counts.txt")
+            ...     _ = counts.write_text(str(len(images)))
+            >>> uploaded = run.upload_execution_outputs()
+            >>> ml.lookup_execution(run.execution_rid).status
+            <Status.uploaded: 'Uploaded'>
         """
         from deriva_ml_core.executions.configuration import as_configuration
         from deriva_ml_core.executions.execution import Execution
@@ -130,7 +140,12 @@ class RunMethods(HasSession):
         dataset: str | None = None,
         limit: int | None = None,
     ) -> Iterator[ExecutionRecord]:
-        """Executions, the newest first; see executions.record.find_executions."""
+        """Executions, the newest first; see executions.record.find_executions.
+
+        Example:
+            >>> {record.status.value for record in ml.find_executions(status="Uploaded")}
+            {'Uploaded'}
+        """
         from deriva_ml_core.executions.record import find_executions
 
         return find_executions(

@@ -76,7 +76,16 @@ class TableMethods(HasSession):
     def create_vocabulary(
         self, vocab_name: str, comment: str = "", schema: str | None = None, update_navbar: bool = True
     ) -> Table:
-        """Make a vocabulary without terms."""
+        """Make a vocabulary without terms.
+
+        Example:
+            >>> ml.create_vocabulary("Colour", "What a digit was written with")
+            Table(schema='demo', name='Colour')
+            >>> ml.add_term("Colour", "Blue", "Blue ink", synonyms=["Navy"]).name
+            'Blue'
+            >>> ml.lookup_term("Colour", "Navy").name
+            'Blue'
+        """
         from deriva_ml_core.schema.tables import create_vocabulary
 
         del update_navbar
@@ -100,6 +109,11 @@ class TableMethods(HasSession):
         Args:
             column_defs: the project's own columns.
             referenced_tables: tables to which an asset may refer, each by a column called like the table.
+
+        Example:
+            >>> from deriva_ml import ColumnDefinition
+            >>> ml.create_asset("Scan", [ColumnDefinition("Pages", "int4", nullok=False)], comment="Scanned sheets")
+            Table(schema='demo', name='Scan')
         """
         from deriva_ml_core.schema.tables import create_asset_table
 
@@ -124,7 +138,12 @@ class TableMethods(HasSession):
         return list(self.session.model.asset_tables())
 
     def get_table_as_dict(self, table: str | Table) -> Iterator[dict[str, Any]]:
-        """The rows of a table, streamed."""
+        """The rows of a table, streamed.
+
+        Example:
+            >>> sorted(row["Label"] for row in ml.get_table_as_dict("Image"))[:3]
+            ['0', '1', '2']
+        """
         from deriva_ml_core.catalog import rows
 
         return rows.select(self.session, table)

@@ -149,6 +149,11 @@ class DatasetBag(BagViews):
 
         Raises:
             DerivaMLTableNotFound: the bag has no such table; the text has the nearest names.
+
+        Example:
+            >>> row = next(iter(bag.get_table_as_dict("Image")))
+            >>> Path(row["Filename"]).read_text() == row["Label"]
+            True
         """
         found = self._table(table)
         rows = found.rows()

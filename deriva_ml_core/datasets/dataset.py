@@ -146,6 +146,11 @@ class Dataset:
 
         Args:
             component: the part that goes up: major, minor or patch.
+
+        Example:
+            >>> made = ml.create_dataset(dataset_types="Testing", description="To be released")
+            >>> made.increment_dataset_version("major", "As in the paper")
+            <DatasetVersion('1.0.0')>
         """
         above = membership.parent_datasets(self.session, [self.dataset_rid])
         records = read_datasets(self.session, above, deleted=True)

@@ -26,6 +26,12 @@ class DatasetSpec(BaseModel):
         timeout: seconds to connect and seconds between bytes.
         fetch_concurrency: files fetched at a time.
         reachability_concurrency: table queries at a time.
+
+    Example:
+        >>> DatasetSpec(rid="1-ABCD", version="1.0.0", exclude_tables={"Image"}).version
+        <DatasetVersion('1.0.0')>
+        >>> str(DatasetSpec.from_shorthand("1-ABCD@1.0.0"))
+        '1-ABCD@1.0.0'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -30,6 +30,12 @@ class DatasetVersion(Version):
 
     Raises:
         ValueError: the text is neither a release nor a development label.
+
+    Example:
+        >>> DatasetVersion("1.2.3") < DatasetVersion(1, 10)
+        True
+        >>> str(DatasetVersion("1.2.3").increment(VersionPart.minor))
+        '1.3.0'
     """
 
     def __init__(self, major: int | str = 0, minor: int = 0, patch: int = 0) -> None:

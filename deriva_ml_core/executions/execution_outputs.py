@@ -49,6 +49,11 @@ class ExecutionOutputs(ExecutionLife):
 
         Raises:
             DerivaMLException: the table, a type, a column or the name is wrong: said now, not at upload.
+
+        Example:
+            >>> weights = execution.asset_file_path("Execution_Asset", "weights.bin", description="After 10 epochs")
+            >>> weights.write_bytes(b"0123")
+            4
         """
         if str(asset_name) == METADATA_TABLE and asset_types is None and Path(file_name).name == "metrics.json":
             asset_types = self._metrics_types()
@@ -73,6 +78,12 @@ class ExecutionOutputs(ExecutionLife):
         Raises:
             DerivaMLValidationError: there is no value, or one is of another kind.
             WorkingFolderError: the file can't be written.
+
+        Example:
+            >>> execution.log_metrics(0, loss=0.5)
+            >>> execution.log_metrics(1, loss=0.25)
+            >>> [line["loss"] for line in execution.metrics]
+            [0.5, 0.25]
         """
         from deriva_ml_core.executions.metrics import append_metrics
 

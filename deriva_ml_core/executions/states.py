@@ -22,7 +22,14 @@ from deriva_ml_core.errors import InvalidTransitionError
 
 
 class Status(StrEnum):
-    """How far an execution has come; the value is the word of the newer generation of catalogs."""
+    """How far an execution has come; the value is the word of the newer generation of catalogs.
+
+    Example:
+        >>> Status("Completed") is Status("Uploaded") is Status.uploaded
+        True
+        >>> Status.failed.is_final
+        True
+    """
 
     created = "Created"
     running = "Running"

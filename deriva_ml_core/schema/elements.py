@@ -41,7 +41,12 @@ def type_document(name: str) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDef:
-    """One column. `type` is ERMrest's name of it; `default` None means none."""
+    """One column. `type` is ERMrest's name of it; `default` None means none.
+
+    Example:
+        >>> ColumnDef("Age", "float8", nullok=False, comment="in years").document()["type"]
+        {'typename': 'float8'}
+    """
 
     name: str
     type: str = "text"

@@ -31,6 +31,10 @@ class Workflow(BaseModel):
         is_notebook: the code is a notebook.
         git_root: top folder of the repository.
         allow_dirty: accepted from projects that set it; uncommitted changes only ever warn and are recorded.
+
+    Example:
+        >>> Workflow(name="Train a classifier", workflow_type="Training", description="A small network").types
+        ['Training']
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
