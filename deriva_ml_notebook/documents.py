@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from deriva_ml_core.errors import DerivaMLConfigurationError
 SUFFIX = ".ipynb"
 ERROR_TAG = "papermill-error-cell-tag"
 """Papermill's own: whoever runs the marked notebook again removes the marks."""
+_IRI_SYNTAX = "rfc3987_syntax"
 _OPENERS = ("run_notebook", "create_execution")
 _READERS = ("get_notebook_configuration", "DERIVA_ML_HYDRA_OVERRIDES")
 
@@ -26,7 +30,8 @@ def read_notebook(path: Path) -> Any:
         DerivaMLConfigurationError: no such file, no notebook, or one that nbformat can't read or calls invalid.
     """
     _check_file(path)
-    from nbformat.reader import NotJSONError
+    with _quick_jsonschema():
+        from nbformat.reader import NotJSONError
 
     try:
         document = _parsed(path)
@@ -37,6 +42,24 @@ def read_notebook(path: Path) -> Any:
     except Exception as err:  # nbformat's validators raise what their schema library raises
         raise DerivaMLConfigurationError(f"{path} is a damaged notebook: {_first_line(err)}") from err
     return _for_papermill(document)
+
+
+@contextmanager
+def _quick_jsonschema() -> Iterator[None]:
+    """
+    Let nbformat import jsonschema without its check of IRIs, which no notebook's schema asks for.
+
+    JupyterLab brings rfc3987_syntax along, which compiles a grammar as it is imported: that takes longer than all the
+    rest of this command's start.
+    """
+    if "jsonschema" in sys.modules or _IRI_SYNTAX in sys.modules:
+        yield
+        return
+    sys.modules[_IRI_SYNTAX] = None  # type: ignore[assignment]  # what Python's import system takes for "not there"
+    try:
+        yield
+    finally:
+        del sys.modules[_IRI_SYNTAX]
 
 
 def _parsed(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """
 What the command that runs a notebook and the notebook's kernel tell each other: files in the run's folder.
 
-    handover.json  command -> kernel   who answers for the execution's end, and its place in a sweep
+    handover.json  command -> kernel   who answers for the execution's end, its place in a sweep, the notebook's code
     opened.json    kernel -> command   the execution that run_notebook has opened, and how it connected
     refused.json   kernel -> command   why run_notebook opened none: the user's input, nothing has been recorded
 """
@@ -20,6 +20,7 @@ from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.journal import write_beside
 from deriva_ml_core.executions.owner import Owner, this_process
 from deriva_ml_core.executions.sweeps import Place, SweepFacts
+from deriva_ml_core.workflows.provenance import CodeReference
 
 FOLDER_VARIABLE = "DERIVA_ML_NOTEBOOK_RUN"
 _HANDOVER, _OPENED, _REFUSED = "handover.json", "opened.json", "refused.json"
@@ -33,19 +34,21 @@ class Handover:
     Args:
         folder: where they write.
         owner: the process of the command, which answers for the execution's end.
+        code: the notebook's, as it was read for this run.
         place: the run's place in a sweep.
     """
 
     folder: Path
     owner: Owner
+    code: CodeReference
     place: Place | None = None
 
     @classmethod
-    def given(cls, folder: Path, place: Place | None) -> Handover:
+    def given(cls, folder: Path, code: CodeReference, place: Place | None) -> Handover:
         """What the command gives to the kernel that it is about to start."""
-        handover = cls(folder, this_process(), place)
-        document = {"owner": asdict(handover.owner), "place": _place_document(place)}
-        write_beside(folder / _HANDOVER, json.dumps(document).encode())
+        handover = cls(folder, this_process(), code, place)
+        document = {"owner": asdict(handover.owner), "code": asdict(code), "place": _place_document(place)}
+        write_beside(folder / _HANDOVER, json.dumps(document, default=str).encode())
         return handover
 
     @classmethod
@@ -55,7 +58,8 @@ class Handover:
         document = _read(Path(folder) / _HANDOVER) if folder else None
         if document is None:
             return None
-        return cls(Path(folder), Owner.from_json(document["owner"]), _place_of(document["place"]))
+        owner, code, place = (document[key] for key in ("owner", "code", "place"))
+        return cls(Path(folder), Owner.from_json(owner), _code_of(code), _place_of(place))
 
     def opened(self, document: Mapping[str, Any]) -> None:
         """Tell the command which execution this is."""
@@ -83,6 +87,11 @@ def _read(file: Path) -> dict[str, Any] | None:
         document = json.loads(file.read_bytes())
         return document if isinstance(document, dict) else None
     return None
+
+
+def _code_of(document: Mapping[str, Any]) -> CodeReference:
+    root, dirty = document["git_root"], document["dirty_paths"]
+    return CodeReference(**{**document, "git_root": Path(root) if root else None, "dirty_paths": tuple(dirty)})
 
 
 def _place_document(place: Place | None) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.runner import run_summary
-from deriva_ml_core.workflows.provenance import CodeReference
 from deriva_ml_notebook.failures import Failure
 from deriva_ml_notebook.handover import Handover
 from deriva_ml_notebook.session import workflow_of
@@ -54,15 +53,10 @@ class Intent:
 
 
 class Record:
-    """
-    The execution of one run of a notebook: the one that its kernel has opened, or one of the command's own.
+    """The execution of one run of a notebook: the one that its kernel has opened, or one of the command's own."""
 
-    Args:
-        code: the notebook's.
-    """
-
-    def __init__(self, intent: Intent, handover: Handover, code: CodeReference, reporter: Reporter) -> None:
-        self._intent, self.handover, self.code, self.reporter = intent, handover, code, reporter
+    def __init__(self, intent: Intent, handover: Handover, reporter: Reporter) -> None:
+        self._intent, self.handover, self.reporter = intent, handover, reporter
         self._ml: DerivaML | None = None
         self._own: Execution | None = None
 
@@ -99,7 +93,7 @@ class Record:
                 description=facts.described(self._intent.description or f"Notebook {self._intent.name}"),
                 config_choices=self._intent.choices,
             ),
-            code=self.code,
+            code=self.handover.code,
             hydra=facts,
             place=place,
             reporter=self.reporter,

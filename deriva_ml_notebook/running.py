@@ -86,7 +86,7 @@ def run_once(run: NotebookRun, intent: Intent, place: Place | None = None) -> No
         reporter.warn(code.warning)
     with _run_folder(run, intent) as folder:
         kernel = named_kernel(run.kernel) if run.kernel else own_kernel(folder)
-        record = Record(intent, Handover.given(folder, place), code, reporter)
+        record = Record(intent, Handover.given(folder, code, place), reporter)
         try:
             _Running(run, intent, document, kernel, record, folder).perform()
         finally:
@@ -146,7 +146,7 @@ class _Running:
     def _execute(self, path: Path) -> Failure | None:
         from deriva_ml_notebook.executing import Setting, execute
 
-        env = kernel_environment(self.run, self.intent, self.folder, self.record.code)
+        env = kernel_environment(self.run, self.intent, self.folder, self.record.handover.code)
         setting = Setting(self.kernel, path, self.run.notebook.parent, env, self.run.timeout_s)
         return execute(self.document, setting, self._watcher(), meanwhile=self._prepare_end)
 

@@ -201,7 +201,7 @@ def _open(ml: DerivaML, composed: ComposedNotebook[BaseConfig], notebook: Path |
             config_choices=composed.choices,
         ),
         dry_run=config.dry_run,
-        code=find_code_reference(notebook),
+        code=handover.code if handover else find_code_reference(notebook),
         hydra=facts,
         place=None if config.dry_run else place,
         owner=handover.owner if handover else None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from notebook_fixture import COMMAND, FIRST_CELL
@@ -130,3 +132,16 @@ def test_info_and_cfg_show_what_there_is(project):
     assert "+multirun=rates" in menu
     assert "description: mine" in composed
     assert "hostname: dev.example.org" in composed
+
+
+def test_reading_a_notebook_loads_no_grammar_of_addresses(project):
+    """JupyterLab brings one along, and jsonschema would take longer to load it than the command to start."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom deriva_ml_notebook.documents import read_notebook\n"
+        f"read_notebook(Path({str(project.root / NOTEBOOK)!r}))\n"
+        "assert 'jsonschema' in sys.modules\nprint('rfc3987_syntax' in sys.modules)\nimport rfc3987_syntax"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "False\n"

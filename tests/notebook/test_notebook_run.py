@@ -6,6 +6,8 @@ import subprocess
 
 from notebook_fixture import FIRST_CELL, LAST_CELL
 
+from deriva_ml_core.workflows.provenance import find_code_reference
+
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PICTURE = f'import base64\nfrom IPython.display import Image, display\ndisplay(Image(base64.b64decode("{PNG}")))'
 
@@ -72,6 +74,23 @@ def test_running_a_notebook_does_not_change_its_checksum(notebooks, committed):
 
     first, second = project.record().executions
     assert first["Workflow"] == second["Workflow"]
+
+
+def test_the_code_is_the_notebook_that_was_read(notebooks):
+    """Who saves it while it runs changes nothing: those cells are not the ones that ran."""
+    project = notebooks()
+    edit = (
+        "from pathlib import Path\nfile = Path('analysis.ipynb')\n"
+        "file.write_text(file.read_text().replace('1 + 1', '2'))"
+    )
+    path = project.write("1 + 1", first=f"{edit}\n{FIRST_CELL}")
+    before = find_code_reference(path)
+
+    project.run("notebooks/analysis.ipynb")
+
+    record = project.record()
+    assert record.workflows[record.only["Workflow"]]["Checksum"] == before.checksum
+    assert find_code_reference(path).checksum != before.checksum
 
 
 def test_parameters_are_injected_typed_and_recorded(notebooks, tmp_path):
