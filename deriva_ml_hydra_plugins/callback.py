@@ -52,10 +52,10 @@ class ExecutionCallback(Callback):
             return
         from deriva_ml_hydra_plugins.sweep import open_sweep
 
-        self.running = open_sweep(config, self.on_failure, table=self.table)
+        self.running = open_sweep(config, self.on_failure, table=self.table, report=self.report)
         if self.running is None:
             return
-        self.facts, self.running.wants_report = self.running.facts, self.report
+        self.facts = self.running.facts
         self.chosen_launcher = OmegaConf.masked_copy(config.hydra, "launcher").launcher
         with read_write(config), open_dict(config.hydra):
             config.hydra.launcher = {"_target_": LAUNCHER}

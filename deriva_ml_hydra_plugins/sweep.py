@@ -12,7 +12,6 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from deriva_ml_core.analysis.report_storage import keep_report
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.connection import DerivaML
@@ -67,13 +66,15 @@ class Manner:
     Args:
         stop_on_failure: no job starts after one has failed.
         table: a live table tells of the jobs, where there is a terminal.
+        report: a page of the whole sweep is stored at its end.
     """
 
     stop_on_failure: bool = False
     table: bool = True
+    report: bool = True
 
 
-def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True) -> RunningSweep | None:
+def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True, report: bool = True) -> RunningSweep | None:
     """
     Check a sweep and open its parent.
 
@@ -98,7 +99,8 @@ def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True) -> Ru
     if plan.first.get("dry_run"):
         return None
     with as_current(plan.first):
-        return _open(config, plan, resumption, Manner(stop_on_failure=on_failure == "stop", table=table))
+        manner = Manner(stop_on_failure=on_failure == "stop", table=table, report=report)
+        return _open(config, plan, resumption, manner)
 
 
 def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner: Manner) -> RunningSweep:
@@ -130,7 +132,7 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner:
                 config_choices=_common_choices(plan),
             ),
             code=code,
-            sweep={**_document(config, plan), "code": facts},
+            sweep={**_document(config, plan), "code": facts, "report": manner.report},
             reporter=reporting.current(ml.plugins),
         )
         return RunningSweep(ml, execution, plan, manner)
@@ -233,7 +235,7 @@ class RunningSweep:
         self.failures: dict[int, BaseException] = {}
         self.over = False  # whether the launcher has given back all jobs
         self.children: list[Child] = []
-        self.wants_report = True
+        self._wants_report = manner.report
         self._ml, self._execution = ml, execution
         self._lock, self._finished = threading.Lock(), False
         self._reporter: Reporter = reporting.current(ml.plugins)
@@ -325,8 +327,8 @@ class RunningSweep:
 
     def _keep_report(self) -> None:
         """The parent has its end by now; who stopped the sweep does not wait for a page."""
-        if self.wants_report and self.interrupts.by is None and self._execution.status.is_final:
-            keep_report(self._ml.session, self._ml.cache_dir, self._execution.execution_rid)
+        if self._wants_report and self.interrupts.by is None and self._execution.status.is_final:
+            self._ml.keep_report(self._execution.execution_rid)
 
     def _stopped(self, by: str) -> bool:
         """This process was told to end: end the jobs, too, or leave those of SLURM's running; whether they are left."""

@@ -152,6 +152,16 @@ class RunMethods(HasSession):
             self.session, workflow=workflow, workflow_type=workflow_type, status=status, dataset=dataset, limit=limit
         )
 
+    def keep_report(self, parent_rid: str) -> str | None:
+        """
+        Store a report of a sweep that has ended as an output of its parent; the RID of the file.
+
+        None, and a warning in the log, where that can't be done: whatever it is, the sweep has its end.
+        """
+        from deriva_ml_core.analysis.report_storage import keep_report
+
+        return keep_report(self.session, self.cache_dir, parent_rid)
+
     def _close_executions(self, reason: str) -> None:
         for execution in list(self._executions):
             execution.close(reason)

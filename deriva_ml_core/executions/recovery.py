@@ -2,7 +2,7 @@
 Executions whose process is gone get their true end, from their journals; one that may be alive is left alone.
 
     a run, or a job of a sweep     Failed; Pending_Upload where its model had come to its end
-    the parent of a sweep          when none of its jobs may run any more: what came of all of them
+    the parent of a sweep          when none of its jobs may run any more: what came of all of them, and a report
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deriva_ml_core.executions.leftovers import upload_of_killed
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle
-from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, stop_sweep
+from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, kept_sweep, stop_sweep
 
 if TYPE_CHECKING:
     from deriva_ml_core.executions.execution import Execution
@@ -36,6 +36,9 @@ class Reopening(Connection, Protocol):
 
     def resume_execution(self, execution_rid: str) -> Execution:
         """Take over an execution whose process is gone."""
+
+    def keep_report(self, parent_rid: str) -> str | None:
+        """Store the report of a sweep that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,10 @@ def _parent(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovere
     if execution.status is Status.created:
         execution.execution_start()
     stop_sweep(path, "the record of the sweep has been completed")  # of a job that is still in some queue
+    sweep = kept_sweep(path / "metadata") or {}  # read now: the folder may go with the end
     status = end_parent(execution, children)
+    if status.is_final and sweep.get("report"):
+        ml.keep_report(entry.rid)
     yield Recovered(entry.rid, status, execution.journal_entry.detail)
 
 

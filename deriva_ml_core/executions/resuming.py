@@ -36,7 +36,7 @@ from deriva_ml_core.executions.recovery import Reopening, recover
 from deriva_ml_core.executions.redaction import REDACTED
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import children_of, end_parent
-from deriva_ml_core.executions.sweeps import STOP_FILE, SWEEP_FILE, SweepJob, keep_jobs, kept_jobs
+from deriva_ml_core.executions.sweeps import STOP_FILE, SWEEP_FILE, SweepJob, keep_jobs, kept_jobs, kept_sweep
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -56,6 +56,7 @@ class Resumption:
         job_name: as Hydra knew it.
         code: what ran, as `code_facts` gives it.
         other_code: code that differs from it is allowed.
+        report: one is stored at the end.
     """
 
     parent: str
@@ -66,6 +67,7 @@ class Resumption:
     job_name: str | None = None
     code: Mapping[str, str] = field(default_factory=dict)
     other_code: bool = False
+    report: bool = False
 
     def require_code(self, present: Mapping[str, str]) -> None:
         """
@@ -136,6 +138,7 @@ def prepare(ml: Reopening, rid: str, *, other_code: bool = False) -> Resumption:
         job_name=document.get("job_name"),
         code=document.get("code") or {},
         other_code=other_code,
+        report=bool(document.get("report")),
     )
 
 
@@ -152,9 +155,8 @@ def _require_ended(session: CatalogSession, parent: str) -> None:
 
 def _sweep_document(ml: Reopening, parent: str, folder: Path) -> dict[str, Any]:
     """What was recorded of the sweep: on disk, else in the catalog."""
-    on_disk = folder / "metadata" / SWEEP_FILE
-    if on_disk.is_file():
-        return dict(json.loads(on_disk.read_bytes()))
+    if (on_disk := kept_sweep(folder / "metadata")) is not None:
+        return on_disk
     with tempfile.TemporaryDirectory(prefix="deriva-ml-resume-") as there:
         try:
             (path,) = fetch_outputs(ml.session, parent, Path(there) / "files", ml.cache_dir, names=[SWEEP_FILE])
@@ -203,7 +205,10 @@ def finish(ml: Reopening, resumption: Resumption) -> Status:
         return status
     parent = reopen(ml, resumption)
     parent.execution_start()
-    return end_parent(parent, children_of(ml.session, resumption.parent))
+    status = end_parent(parent, children_of(ml.session, resumption.parent))
+    if resumption.report:
+        ml.keep_report(resumption.parent)
+    return status
 
 
 # --- in the launching process -----------------------------------------------------------------------------------------

@@ -246,6 +246,12 @@ def write_sweep(folder: Path, sweep: Mapping[str, Any]) -> MetadataFile:
     return MetadataFile(path, SWEEP_FILE, "Hydra_Config", "What this sweep varies, and the list of its jobs.")
 
 
+def kept_sweep(folder: Path) -> dict[str, Any] | None:
+    """What `write_sweep` has kept in a folder; None where it is gone."""
+    path = folder / SWEEP_FILE
+    return dict(json.loads(path.read_bytes())) if path.is_file() else None
+
+
 def keep_jobs(folder: Path, jobs: Mapping[int, SweepJob]) -> None:
     """Keep which jobs a sweep has, for whoever must record its end when its launching process could not."""
     write_beside(folder / JOBS_FILE, json.dumps({str(number): asdict(job) for number, job in jobs.items()}).encode())

@@ -165,6 +165,7 @@ def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, slurm_cell, wa
     assert "2 of 2 Uploaded" in watched.stdout
     parent, children = made.tree()
     assert [parent["Status"], *(child["Status"] for child in children)] == ["Uploaded"] * 3
+    assert [row["Filename"] for row in made.rows("Execution_Metadata")].count("report.html") == 1
     slurm_cell("launcher_ctrl_c", "Uploaded", "left running, at the user's choice", recovered=True)
     os.close(ours)
     os.close(theirs)

@@ -94,8 +94,11 @@ def test_a_sweep_that_is_told_to_end_is_aborted_with_its_jobs(started, tree, dem
     matrix(launcher, event, children[1]["Status"], "")
 
 
-def test_a_killed_sweep_is_recovered(started, tree, matrix):
-    """Under basic the running job dies with it: Failed; the one that had no turn is Aborted; the parent Failed."""
+def test_a_killed_sweep_is_recovered(started, tree, demo_rows, matrix):
+    """
+    Under basic the running job dies with it: Failed; the one that had no turn is Aborted; the parent Failed. It gets
+    its report, as if it had come to its end.
+    """
     made, process = started("basic")
 
     process.kill()
@@ -108,6 +111,7 @@ def test_a_killed_sweep_is_recovered(started, tree, matrix):
     assert "2 of 3 jobs" in parent["Status_Detail"]
     assert parent["Status"] == "Failed"
     assert parent["RID"] in done.stdout
+    assert "report.html" in {row["Filename"] for row in demo_rows("Execution_Metadata")}
     matrix("basic", "launcher_sigkill", children[1]["Status"], children[1]["Status_Detail"], recovered=True)
     assert "nothing to recover" in made.run("recover", *PLACE, command="deriva-ml-executions").stdout
 
