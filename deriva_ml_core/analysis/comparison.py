@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from deriva_ml_core.analysis.links import asset_links, datasets_used
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLExecutionNotFound, DerivaMLValidationError
 from deriva_ml_core.executions import nesting
+from deriva_ml_core.executions.environment import allowed_variables
 from deriva_ml_core.executions.listing import summary, workflow_rows
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
 
@@ -23,10 +26,41 @@ Values = dict[str, Any]
 """What one execution says under each name."""
 
 SECTIONS = ("configuration", "code", "inputs", "environment")
-# These differ between any two runs and tell nothing.
-_NOISE = frozenset({"execution", "os", "sys_path", "site", "code", "project", "sources"})
-_NOISY_NAMES = frozenset(
-    {"sys.argv", "sys.executable", "sys.version_info", "platform.version", "scheduler.job_id", "platform.platform"}
+# What differs between any two runs, or says by another name what is compared already: folders, numbers of processes and
+# jobs, nodes. Patterns of names.
+_NOISE = (
+    "execution",
+    "code.*",
+    "project.*",
+    "sources.*",
+    "sys_path",
+    "site.*",
+    "sys.argv",
+    "sys.executable",
+    "sys.version_info",
+    "platform.node",
+    "platform.platform",
+    "platform.version",
+    "scheduler.*job_id",
+    "scheduler.job_name",
+    "scheduler.array_task_id",
+    "scheduler.node",
+    "scheduler.output",
+    "scheduler.restarts",
+    "os.cwd",
+    "os.*id",
+    "os.groups",
+    "os.login",
+    "os.umask",
+    "os.environ.*PATH",
+    "os.environ.*PREFIX",
+    "os.environ.*_ENV",
+    "os.environ.*_VISIBLE_DEVICES",
+    "os.environ.DERIVA_*",
+    "os.environ.LSB_*",
+    "os.environ.PBS_*",
+    "os.environ.SGE_*",
+    "os.environ.SLURM_*",
 )
 
 
@@ -196,9 +230,27 @@ def _code(facts: Facts, workflow: Mapping[str, Any]) -> Values:
 
 
 def _environment(snapshot: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in flatten({name: value for name, value in snapshot.items() if name not in _NOISE}):
-        if name not in _NOISY_NAMES:
-            yield name.replace("imports.", "package "), value
+    for name, value in flatten(snapshot):
+        if not _is_noise(name):
+            yield _told(name, value)
+
+
+@cache
+def _is_noise(name: str) -> bool:
+    variable = name.removeprefix("os.environ.")
+    if variable != name and not allowed_variables({variable: ""}):  # other releases have recorded them all
+        return True
+    return any(fnmatchcase(name, pattern) for pattern in _NOISE)
+
+
+def _told(name: str, value: Any) -> tuple[str, Any]:
+    """In a reader's words. A machine's memory is a little different after each boot."""
+    if name == "platform.memory_bytes":
+        return "memory (GiB)", round(value / 2**30) if isinstance(value, int) else value
+    for prefix, word in (("imports.", "package "), ("os.environ.", "variable ")):
+        if name.startswith(prefix):
+            return word + name.removeprefix(prefix), value
+    return name, value
 
 
 def _inputs(session: CatalogSession, executions: Iterable[str]) -> dict[str, Values]:

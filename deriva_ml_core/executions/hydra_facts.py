@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,12 @@ class HydraFacts:
         if "\n" in description:  # Markdown: a word before its heading, or after its table, would spoil it
             return "\n\n".join(part for part in (f"{job} {overrides}".strip(), description) if part)
         return " ".join(part for part in (job, description, overrides) if part)
+
+
+def told_overrides(description: str) -> str:
+    """The overrides that a description tells (`HydraFacts.described`), as one text; "" where it tells none."""
+    found = re.match(r".*\[overrides: (.*)\]$", next(iter(description.strip().splitlines()), ""))
+    return found[1] if found else ""
 
 
 def current_job() -> HydraFacts | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import LinkedAsset, linked_assets
+from deriva_ml_core.executions.hydra_facts import told_overrides
 from deriva_ml_core.executions.journal import JournalEntry, executions_folder, read_entry
 from deriva_ml_core.executions.owner import slurm_job
 from deriva_ml_core.executions.record import ExecutionRecord, lookup_execution
@@ -115,10 +116,15 @@ def _relatives(session: CatalogSession, rid: str, direction: nesting.Direction) 
     known = rows.select_by_rids(session, session.model.ml_table("Execution"), far) if far else {}
     records = {one: ExecutionRecord.from_row(session, row) for one, row in known.items()}
     return [
-        {"rid": one, "sequence": link.sequence, "status": records[one].status.value}
+        {"rid": one, "sequence": link.sequence, **_relative(records[one])}
         for one, link in zip(far, links, strict=True)
         if one in records
     ]
+
+
+def _relative(record: ExecutionRecord) -> Document:
+    told = {name: value for name, value in summary(record, {}).items() if name not in ("rid", "workflow", "created")}
+    return {**told, "overrides": told_overrides(record.description or "")}
 
 
 # --- when -------------------------------------------------------------------------------------------------------------

@@ -50,6 +50,30 @@ def test_only_what_differs_is_listed_by_what_it_is(recorded, place, capsys):
     assert found["metrics"] == {"accuracy": {one: 0.5, two: 0.6}, "f1": {one: None, two: None}}
 
 
+def test_where_a_run_ran_is_no_difference_and_what_changes_results_is(recorded, place, capsys):
+    """Jobs of one sweep run in other processes, folders, jobs and nodes: nobody looks for those among the rest."""
+    machine = {"machine": "x86_64", "memory_bytes": 25276518400}
+
+    def ran(number: int, threads: str) -> dict:
+        variables = {"SLURM_JOB_ID": f"{number}", "TMPDIR": f"/tmp/{number}", "OMP_NUM_THREADS": threads}
+        return {
+            **ENVIRONMENT,
+            "os": {"pid": number, "cwd": f"/tmp/{number}", "cpu_count": 8, "environ": variables},
+            "sys": {"version": "3.11.7", "argv": [f"{number}"], "executable": f"/env{number}/bin/python"},
+            "sys_path": [f"/env{number}"],
+            "platform": {**machine, "node": f"gpu{number}", "memory_bytes": machine["memory_bytes"] + number},
+            "scheduler": {"kind": "slurm", "partition": "gpu", "node": f"gpu{number}", "job_id": f"{number}",
+                          "array_job_id": "7", "array_task_id": f"{number}", "output": f"/scratch/{number}"},
+        }  # fmt: skip
+
+    _, (one, two) = recorded(Run(environment=ran(1, "4")), Run(environment=ran(2, "8")))
+    assert main(["compare", one, two, "--json", *place]) == 0
+    found = json.loads(capsys.readouterr().out)
+
+    assert found["differences"]["environment"] == {"variable OMP_NUM_THREADS": {one: "4", two: "8"}}
+    assert found["same"]["environment"] == 8
+
+
 def test_code_that_differs_is_said_with_its_changes(recorded, place, capsys):
     """Another commit, and files that were not committed."""
     changed = {**ENVIRONMENT, "code": {"commit": "b" * 40, "dirty_paths": ["src/model.py"]}}

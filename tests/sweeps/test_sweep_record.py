@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_sweep_is_one_parent_with_a_child_for_each_job(demo_project, tree, dem
 
 
 def test_the_tree_is_shown(demo_project, tree):
-    """`deriva-ml-executions show PARENT` lists the children with their numbers and states."""
+    """`deriva-ml-executions show PARENT` lists the children: number, state, time, overrides, why one failed."""
     made = demo_project(MODEL)
     made.run("--multirun", "model_config.rate=0.1,2")
     parent, children = tree()
@@ -40,6 +41,14 @@ def test_the_tree_is_shown(demo_project, tree):
     assert [(child["RID"], child["Sequence"], child["Status"]) for child in children] == [
         (child["rid"], child["sequence"], child["status"]) for child in document["children"]
     ]
+    assert [child["overrides"] for child in document["children"]] == ["model_config.rate=0.1", "model_config.rate=2"]
+    lines = made.run("show", parent["RID"], command="deriva-ml-executions").stdout.splitlines()
+    first, second = lines[lines.index("Children") + 1 :][:2]
+    assert re.fullmatch(rf"  0: {children[0]['RID']} +Uploaded  [0-9.]+ s +model_config.rate=0.1", first)
+    assert re.fullmatch(
+        rf"  1: {children[1]['RID']} +Failed    [0-9.]+ s +model_config.rate=2  \(ValueError: no convergence at 2.0\)",
+        second,
+    )
 
 
 def test_a_failing_job_fails_its_parent_and_costs_the_others_nothing(demo_project, tree, demo_rows):

@@ -74,8 +74,17 @@ def _columns(found: Comparison) -> Iterator[Part]:
 
 def _differing(title: str, rids: Sequence[str], names: Mapping[str, Any], same: int) -> Part:
     if not names:
-        return f"{title}: the same ({same} values)" if same else f"{title}: nothing recorded"
-    return _table(f"{title}: {len(names)} values differ, {same} are the same", rids, names)
+        return f"{title}: the same ({_values(same)})" if same else f"{title}: nothing recorded"
+    return _table(f"{title}: {_summary(len(names), same)}", rids, names)
+
+
+def _summary(differing: int, same: int) -> str:
+    words = "differs" if differing == 1 else "differ"
+    return f"{_values(differing)} {words}, {same} {'is' if same == 1 else 'are'} the same"
+
+
+def _values(count: int) -> str:
+    return f"{count} value{'' if count == 1 else 's'}"
 
 
 def _table(title: str, rids: Sequence[str], names: Mapping[str, Mapping[str, Any]]) -> Part:
@@ -99,7 +108,7 @@ def _rows(found: Comparison, width: int) -> Iterator[Part]:
     for section, name in _TITLES.items():
         if section != "configuration":
             yield "\n".join(_grouped(name, found.differences[section], found.same[section]))
-    yield f"Configuration: {found.same['configuration']} values are the same"
+    yield f"Configuration: {_summary(len(found.differences['configuration']), found.same['configuration'])}"
 
 
 def _metric_columns(found: Comparison) -> dict[str, Mapping[str, Any]]:
@@ -140,7 +149,7 @@ def _page(found: Comparison, columns: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _grouped(title: str, names: Mapping[str, Mapping[str, Any]], same: int) -> Iterator[str]:
     """Each name with its values and how many executions have each."""
-    yield f"{title}: {len(names)} values differ, {same} are the same" if names or same else f"{title}: nothing recorded"
+    yield f"{title}: {_summary(len(names), same)}" if names or same else f"{title}: nothing recorded"
     for name, values in names.items():
         counts = Counter(value_words(value) for value in values.values())
         shown = "; ".join(f"{value} ({count} of them)" for value, count in counts.most_common(4))

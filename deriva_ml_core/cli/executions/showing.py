@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from deriva_ml_core.cli.connecting import connect
@@ -50,12 +50,13 @@ def lines_of(one: dict[str, Any]) -> Iterator[str]:
     yield from _section(
         "Input datasets", [f"{d['rid']} {d['version'] or ''}".rstrip() for d in one["inputs"]["datasets"]]
     )
-    yield from _section("Input assets", [_asset_line(asset) for asset in one["inputs"]["assets"]])
+    yield from _section("Input assets", _aligned(map(_asset_cells, one["inputs"]["assets"])))
     metadata = [asset for asset in one["outputs"] if asset["table"].endswith(f"/{METADATA_TABLE}")]
-    yield from _section("Outputs", [_asset_line(asset) for asset in one["outputs"] if asset not in metadata])
-    yield from _section("Metadata", [_asset_line(asset) for asset in metadata])
-    yield from _section("Part of", [_relative_line(parent) for parent in one["parents"]])
-    yield from _section("Children", [_relative_line(child) for child in one["children"]])
+    outputs = [asset for asset in one["outputs"] if asset not in metadata]
+    yield from _section("Outputs", _aligned(map(_asset_cells, outputs)))
+    yield from _section("Metadata", _aligned(map(_asset_cells, metadata)))
+    yield from _section("Part of", _aligned(map(_relative_cells, one["parents"])))
+    yield from _section("Children", _aligned(map(_relative_cells, one["children"])))
 
 
 def _facts(one: dict[str, Any]) -> Iterator[str]:
@@ -92,10 +93,30 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
         yield from (f"  {line}" for line in lines)
 
 
-def _asset_line(asset: dict[str, Any]) -> str:
-    return f"{asset['rid']}  {asset['table']}  {asset['file']}  ({size(asset['bytes'])})"
+def _aligned(lines: Iterable[Sequence[str]]) -> list[str]:
+    """Lines whose cells stand below each other; the last one of each is as long as it is."""
+    kept = list(lines)
+    widths = [max(map(len, column)) for column in zip(*kept, strict=True)][:-1]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in kept
+    ]
 
 
-def _relative_line(other: dict[str, Any]) -> str:
+def _asset_cells(asset: dict[str, Any]) -> Sequence[str]:
+    return asset["rid"], asset["table"], f"{asset['file']}  ({size(asset['bytes'])})"
+
+
+def _relative_cells(other: dict[str, Any]) -> Sequence[str]:
+    """Its number, and what tells it from its siblings: the overrides of a job, else the description."""
+    from deriva_ml_core.executions.durations import duration_words
+
     number = "" if other["sequence"] is None else f"{other['sequence']}: "
-    return f"{number}{other['rid']}  {other['status']}"
+    time = other["durations"].get("execution")
+    reason = f"  ({other['status_detail']})" if other["status_detail"] else ""
+    return (
+        f"{number}{other['rid']}",
+        other["status"],
+        "" if time is None else duration_words(time),
+        f"{other['overrides'] or other['description']}{reason}",
+    )
