@@ -132,7 +132,12 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner:
                 config_choices=_common_choices(plan),
             ),
             code=code,
-            sweep={**_document(config, plan), "code": facts, "report": manner.report},
+            sweep={
+                **_document(config, plan),
+                "code": facts,
+                "report": manner.report,
+                "subject": dict(subject.facts) if subject is not None else None,
+            },
             reporter=reporting.current(ml.plugins),
         )
         return RunningSweep(ml, execution, plan, manner)

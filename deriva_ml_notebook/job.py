@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from deriva_ml_core.config.translation import hydra_errors, mark_as_from_job
 from deriva_ml_core.executions import reporting
+from deriva_ml_core.executions.resuming import Resumption, resuming
 from deriva_ml_core.executions.sweeps import Subject, current_place, sweeping
 from deriva_ml_core.runner import in_its_place
 from deriva_ml_core.workflows.provenance import find_code_reference
@@ -30,7 +30,7 @@ class NotebookJob:
     def __call__(self, composed: DictConfig) -> None:
         """Raises whatever the run raises."""
         try:
-            with in_its_place(current_place()) as place, _reporter(self.quiet):
+            with in_its_place(current_place()) as place, reporting.quietly(self.quiet):
                 number = int(HydraConfig.get().job.num)
                 run_once(replace(self.run, output=_numbered(self.run.output, number)), self._intent(composed), place)
         except Exception as err:
@@ -54,10 +54,6 @@ class NotebookJob:
         )
 
 
-def _reporter(quiet: bool) -> Any:
-    return reporting.use(reporting.SILENT) if quiet else nullcontext()
-
-
 def _numbered(output: Path | None, number: int) -> Path | None:
     """Each job's executed notebook has a name of its own."""
     return None if output is None else output.with_name(f"{output.stem}-{number}{output.suffix}")
@@ -71,10 +67,38 @@ def sweep(plan: Plan, run: NotebookRun, *, quiet: bool = False) -> None:
         DerivaMLConfigurationError: the sweep can't run as it is; nothing has been written.
         Exception: of the first job that failed.
     """
+    with plan.application as application, sweeping(_subject_of(plan, run)):
+        application.sweep(NotebookJob(run, quiet), plan.overrides)
+
+
+def sweep_again(
+    plan: Plan, run: NotebookRun, resumption: Resumption, overrides: Sequence[str], *, quiet: bool = False
+) -> None:
+    """
+    Run it for those jobs of a sweep that are left.
+
+    Args:
+        overrides: of Hydra's own configuration.
+
+    Raises:
+        DerivaMLException: the code is no longer that of the sweep.
+        Exception: of the first job that failed.
+    """
+    application = plan.application
+    application.job_name = resumption.job_name or application.job_name
+    with application, sweeping(_subject_of(plan, run)), resuming(resumption):
+        application.sweep(NotebookJob(run, quiet), overrides)
+
+
+def _subject_of(plan: Plan, run: NotebookRun) -> Subject:
     from deriva_ml_notebook.session import workflow_of
 
     name = plan.config_name if plan.config_name != FALLBACK_CONFIG else plan.notebook.stem
     title = name.replace("_", " ").replace("-", " ").title()
-    subject = Subject(lambda ml: workflow_of(ml, title), find_code_reference(plan.notebook))
-    with plan.application as application, sweeping(subject):
-        application.sweep(NotebookJob(run, quiet), plan.overrides)
+    facts = {"notebook": recorded_path(plan.notebook), **run.recorded}
+    return Subject(lambda ml: workflow_of(ml, title), find_code_reference(plan.notebook), facts)
+
+
+def recorded_path(notebook: Path) -> str:
+    """A notebook's path in its repository, else its name: what a sweep's record calls it."""
+    return find_code_reference(notebook).path or notebook.name

@@ -137,7 +137,7 @@ def _parsed(path: Path, text: str) -> Any:
             case ".yaml" | ".yml":
                 return yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader
             case ".toml":
-                return tomllib.loads(text)
+                return json.loads(json.dumps(tomllib.loads(text), default=str))  # a date is a string, as in YAML
     except (ValueError, yaml.YAMLError) as err:
         raise DerivaMLConfigurationError(
             f"can't read the parameters file {path}: {' '.join(str(err).split())}"

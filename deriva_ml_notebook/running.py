@@ -65,6 +65,11 @@ class NotebookRun:
     log_output: bool = False
     allow_dirty: bool = False
 
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a sweep's record keeps of it, so that a job run again is run alike."""
+        return {"parameters": dict(self.parameters), "kernel": self.kernel, "timeout_s": self.timeout_s}
+
 
 def run_once(run: NotebookRun, intent: Intent, place: Place | None = None) -> None:
     """

@@ -18,6 +18,29 @@ def add_info_options(parser: argparse.ArgumentParser, *names: str) -> None:
     parser.add_argument("--list-configs", dest="info", action="store_const", const=MENU, help="the same as --info")
 
 
+def add_resume_options(parser: argparse.ArgumentParser) -> None:
+    """`--resume RID` and what goes with it."""
+    parser.add_argument(
+        "--resume", metavar="RID", help="run again those jobs of a sweep that are not Uploaded, under the same parent"
+    )
+    parser.add_argument(
+        "--allow-other-code",
+        action="store_true",
+        help="with --resume: also where the code is no longer that of the sweep",
+    )
+
+
+def check_resume_options(options: argparse.Namespace) -> None:
+    """
+    Refuse what goes with `--resume` without it.
+
+    Raises:
+        DerivaMLConfigurationError: it does.
+    """
+    if options.allow_other_code and not options.resume:
+        raise DerivaMLConfigurationError("--allow-other-code only goes with --resume")
+
+
 def check_modes(info: str | None, modes: Mapping[str, object]) -> None:
     """
     Refuse a topic that there is not, and more than one mode.

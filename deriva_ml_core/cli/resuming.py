@@ -1,4 +1,4 @@
-"""`deriva-ml-run --resume`: what is left of a sweep, as it was configured."""
+"""`--resume`: what is left of a sweep, as it was configured."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from deriva_ml_core.cli import running
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 if TYPE_CHECKING:
+    from deriva_ml_core.config.application import Application
     from deriva_ml_core.connection import DerivaML
     from deriva_ml_core.executions.resuming import Resumption
 
@@ -28,6 +29,29 @@ def resume(options: argparse.Namespace, tokens: Sequence[str]) -> int:
         DerivaMLConfigurationError: an override of what a job does: that is as it was recorded.
         DerivaMLException: the sweep can't be resumed; see executions.resuming.
     """
+    from deriva_ml_core.executions import reporting
+    from deriva_ml_core.executions.resuming import resuming
+
+    where, hydra = split_overrides(tokens)
+    project = running.open_project(options, where)
+    with connected(project.application, project.overrides) as ml:
+        resumption = what_is_left(ml, options)
+    if not resumption.left:
+        return 0
+    application = project.application
+    application.job_name = resumption.job_name or application.job_name
+    with application, resuming(resumption), reporting.quietly(options.quiet):
+        application.sweep(running.Job(quiet=options.quiet), hydra_overrides(resumption, hydra))
+    return 0
+
+
+def split_overrides(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+    """
+    The overrides of where to connect, and those of Hydra's own configuration.
+
+    Raises:
+        DerivaMLConfigurationError: there are others, which would change what was recorded.
+    """
     hydra = [token for token in tokens if _key(token).startswith("hydra")]
     where = [token for token in tokens if _key(token).partition(".")[0] == _WHERE]
     if others := [token for token in tokens if token not in (*hydra, *where)]:
@@ -35,25 +59,24 @@ def resume(options: argparse.Namespace, tokens: Sequence[str]) -> int:
             f"--resume runs what was recorded, so {others[0]} can't be set; only {_WHERE} (where it is recorded) and "
             "hydra… (another launcher, say) can be"
         )
-    from deriva_ml_core.executions.resuming import resuming
-
-    project = running.open_project(options, where)
-    with _connected(project) as ml:
-        resumption = _what_is_left(ml, options)
-    if not resumption.left:
-        return 0
-    application = project.application
-    application.job_name = resumption.job_name or application.job_name
-    kept = [token for token in resumption.hydra if not _overridden(token, hydra)]
-    with application, resuming(resumption), running.quietly(options):
-        application.sweep(running.Job(quiet=options.quiet), [*kept, *hydra])
-    return 0
+    return where, hydra
 
 
-def _what_is_left(ml: DerivaML, options: argparse.Namespace) -> Resumption:
+def hydra_overrides(resumption: Resumption, given: Sequence[str]) -> list[str]:
+    """Hydra's own configuration as it was recorded, but for what is given now."""
+    return [*(token for token in resumption.hydra if not _overridden(token, given)), *given]
+
+
+def what_is_left(ml: DerivaML, options: argparse.Namespace, notebook: str = "") -> Resumption:
+    """
+    The sweep that `--resume` names, after word of how much of it runs again; one that is complete gets its end.
+
+    Args:
+        notebook: what its jobs run; "" for a model.
+    """
     from deriva_ml_core.executions.resuming import finish, prepare
 
-    resumption = prepare(ml, options.resume, other_code=options.allow_other_code)
+    resumption = prepare(ml, options.resume, other_code=options.allow_other_code, notebook=notebook)
     total = len(resumption.jobs)
     waited = f" (of {resumption.uploaded} only outputs were missing: uploaded)" if resumption.uploaded else ""
     if resumption.left:
@@ -69,13 +92,14 @@ def _say(options: argparse.Namespace, text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
 
-def _connected(project: running.Project) -> DerivaML:
+def connected(application: Application, overrides: Sequence[str]) -> DerivaML:
+    """The connection of a configuration."""
     from hydra_zen import instantiate
 
     from deriva_ml_core.connection import DerivaML
 
-    with project.application as application:
-        composed = application.compose(project.overrides)
+    with application:
+        composed = application.compose(overrides)
         build: Any = lambda node: (instantiate(node.get("ml_class")), instantiate(node.deriva_ml))  # noqa: E731
         ml_class, connection = application.build(composed, build)
     return (ml_class or DerivaML).instantiate(connection)

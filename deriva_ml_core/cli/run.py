@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
-from deriva_ml_core.cli.modes import MENU, add_info_options, check_modes
+from deriva_ml_core.cli.modes import MENU, add_info_options, add_resume_options, check_modes, check_resume_options
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 PROGRAM = "deriva-ml-run"
@@ -23,8 +23,6 @@ Overrides: GROUP=OPTION chooses an option, GROUP.KEY=VALUE sets a value, +experi
 --info lists the groups and options that the project has."""
 
 _ALLOW_DIRTY_HELP = "taken from scripts of earlier releases: uncommitted changes are told and recorded, and stop no run"
-_RESUME_HELP = "run again those jobs of a sweep that are not Uploaded, under the same parent"
-_OTHER_CODE_HELP = "with --resume: also where the code is no longer that of the sweep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--config-dir", "-c", default="src/configs", metavar="DIR", help="folder of the configuration")
     parser.add_argument("--config-name", "-cn", default="deriva_model", metavar="NAME", help="top-level configuration")
     parser.add_argument("--multirun", "-m", action="store_true", help="run a sweep: KEY=A,B,C gives a job for each")
-    parser.add_argument("--resume", metavar="RID", help=_RESUME_HELP)
-    parser.add_argument("--allow-other-code", action="store_true", help=_OTHER_CODE_HELP)
+    add_resume_options(parser)
     parser.add_argument("--allow-dirty", action="store_true", help=_ALLOW_DIRTY_HELP)
     add_info_options(parser, "--info", "-i")
     parser.add_argument(
@@ -100,8 +97,7 @@ def _check_options(options: argparse.Namespace) -> None:
     modes = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
     modes |= {"--shell-completion": options.shell_completion, "--resume": options.resume, "--plugins": options.plugins}
     check_modes(options.info, modes)
-    if options.allow_other_code and not options.resume:
-        raise DerivaMLConfigurationError("--allow-other-code only goes with --resume")
+    check_resume_options(options)
     if options.resolve and not options.cfg:
         raise DerivaMLConfigurationError("--resolve only goes with --cfg")
     if options.json and not options.plugins:

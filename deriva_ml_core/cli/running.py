@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,19 +142,14 @@ def perform(project: Project, options: argparse.Namespace) -> int:
 
 
 def _run(application: Application, project: Project, options: argparse.Namespace) -> None:
+    from deriva_ml_core.executions import reporting
+
     job = Job(quiet=options.quiet)
-    with _variables(options, project.overrides), quietly(options):
+    with _variables(options, project.overrides), reporting.quietly(options.quiet):  # also of what a sweep tells here
         if options.multirun or project.checked.multirun is not None:
             application.sweep(job, project.overrides)
         else:
             application.run(job, project.overrides)
-
-
-def quietly(options: argparse.Namespace) -> AbstractContextManager[object]:
-    """`-q` also of what a sweep tells in this process."""
-    from deriva_ml_core.executions import reporting
-
-    return reporting.use(reporting.SILENT) if options.quiet else nullcontext()
 
 
 @contextmanager

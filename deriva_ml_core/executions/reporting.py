@@ -182,6 +182,11 @@ def use(reporter: Reporter) -> Iterator[Reporter]:
         _reporter.reset(token)
 
 
+def quietly(quiet: bool) -> AbstractContextManager[object]:  # the answer to `-q`
+    """Let everything inside tell nobody, where that is asked for."""
+    return use(SILENT) if quiet else nullcontext()
+
+
 @contextmanager
 def _bars(stream: TextIO, title: str) -> Iterator[ProgressCallback]:
     from rich.console import Console

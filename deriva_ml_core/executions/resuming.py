@@ -57,6 +57,7 @@ class Resumption:
         code: what ran, as `code_facts` gives it.
         other_code: code that differs from it is allowed.
         report: one is stored at the end.
+        subject: what a notebook's sweep kept of it beside the configuration.
     """
 
     parent: str
@@ -68,6 +69,7 @@ class Resumption:
     code: Mapping[str, str] = field(default_factory=dict)
     other_code: bool = False
     report: bool = False
+    subject: Mapping[str, Any] = field(default_factory=dict)
 
     def require_code(self, present: Mapping[str, str]) -> None:
         """
@@ -110,13 +112,17 @@ def resuming(resumption: Resumption) -> Iterator[None]:
 # --- in the command ---------------------------------------------------------------------------------------------------
 
 
-def prepare(ml: Reopening, rid: str, *, other_code: bool = False) -> Resumption:
+def prepare(ml: Reopening, rid: str, *, other_code: bool = False, notebook: str = "") -> Resumption:
     """
     Find out what is left of a sweep. Outputs that only wait for their upload are uploaded now.
 
+    Args:
+        notebook: what its jobs run, as `Subject.facts` names it; "" for a model.
+
     Raises:
         DerivaMLExecutionNotFound: there is no such execution.
-        DerivaMLValidationError: it is no sweep, jobs of it may still run, or its overrides were not recorded.
+        DerivaMLValidationError: it is no sweep, or one of something else, jobs of it may still run, or its overrides
+            were not recorded.
         DerivaMLUploadError: outputs wait, and can't be uploaded now either.
     """
     parent = lookup_execution(ml.session, rid).execution_rid
@@ -125,6 +131,8 @@ def prepare(ml: Reopening, rid: str, *, other_code: bool = False) -> Resumption:
     _require_ended(ml.session, parent)
     folder = executions_folder(ml.working_dir) / parent
     document = _sweep_document(ml, parent, folder)
+    subject = document.get("subject") or {}
+    _require_same(parent, str(subject.get("notebook", "")), notebook)
     kept = {number: replace(job, slurm_job="") for number, job in kept_jobs(folder).items()}  # SLURM gives new ones
     jobs = kept or _recorded_jobs(ml.session, parent, document)
     uploaded = _upload_what_waits(ml, jobs)
@@ -139,7 +147,17 @@ def prepare(ml: Reopening, rid: str, *, other_code: bool = False) -> Resumption:
         code=document.get("code") or {},
         other_code=other_code,
         report=bool(document.get("report")),
+        subject=subject,
     )
+
+
+def _require_same(parent: str, recorded: str, named: str) -> None:
+    """Each command resumes its own sweeps, and a notebook's only that notebook's."""
+    if recorded == named:
+        return
+    what = f"the notebook {recorded}" if recorded else "a model"
+    how = f"deriva-ml-run-notebook {recorded} --resume {parent}" if recorded else f"deriva-ml-run --resume {parent}"
+    raise DerivaMLValidationError(f"sweep {parent} is one of {what}: `{how}` resumes it")
 
 
 def _require_ended(session: CatalogSession, parent: str) -> None:

@@ -185,10 +185,12 @@ class Subject:
     Args:
         workflow: the parent's, given the connection.
         code: of the parent.
+        facts: which one, and how it runs beside the configuration; kept for whoever resumes the sweep.
     """
 
     workflow: Callable[[Any], Workflow]
     code: CodeReference
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 _subject: ContextVar[Subject | None] = ContextVar("deriva_ml_sweep_subject", default=None)

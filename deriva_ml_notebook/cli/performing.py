@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.main import configure_logging
@@ -29,15 +29,19 @@ def perform(arguments: Arguments) -> int:
     options = arguments.options
     if options.inspect:
         return _inspect(arguments)
+    if options.resume:
+        from deriva_ml_notebook.cli.resuming import resume
+
+        return resume(arguments)
     from deriva_ml_notebook.planning import intent_of, make_plan
 
     plan = make_plan(arguments.notebook, [*connection_overrides(options), *arguments.overrides])
     if options.info or options.cfg:
         return _show(plan, arguments)
     sweeps = options.multirun or plan.checked.multirun is not None
-    run = _run_of(plan, arguments)
+    run = run_of(plan, arguments)
     configure_logging(quiet=options.quiet, debug=options.debug)
-    with termination_raises(), _reporter(quiet=options.quiet):
+    with termination_raises(), reporting.quietly(options.quiet):
         if sweeps:
             from deriva_ml_notebook.job import sweep
 
@@ -49,13 +53,12 @@ def perform(arguments: Arguments) -> int:
     return 0
 
 
-def _reporter(*, quiet: bool) -> Any:
-    return reporting.use(reporting.SILENT) if quiet else nullcontext()
-
-
-def _run_of(plan: Plan, arguments: Arguments) -> NotebookRun:
+def run_of(plan: Plan, arguments: Arguments, recorded: Mapping[str, Any] | None = None) -> NotebookRun:
     """
     The run, its parameters checked and its kernel found.
+
+    Args:
+        recorded: `NotebookRun.recorded` of the sweep that is resumed, which the command line adds to.
 
     Raises:
         DerivaMLConfigurationError: a parameter, the kernel or the place of the output is wrong.
@@ -63,25 +66,30 @@ def _run_of(plan: Plan, arguments: Arguments) -> NotebookRun:
     from deriva_ml_notebook.kernels import named_kernel
     from deriva_ml_notebook.running import NotebookRun
 
-    options = arguments.options
-    if options.kernel is not None:
-        named_kernel(options.kernel)
+    options, known = arguments.options, recorded or {}
+    kernel = options.kernel or known.get("kernel")
+    if kernel is not None:
+        named_kernel(kernel)
     output = options.output.expanduser().absolute() if options.output else None
     if output is not None:
         _check_output(output, plan)
-    from_file = read_file(options.file) if options.file else {}
-    parameters = chosen_parameters(plan.notebook, plan.document, from_file, arguments.parameters)
-    declared = declared_parameters(plan.document) or {}
-    places = {name: getattr(options, name) for name in _PLACES if getattr(options, name) and name in declared}
     return NotebookRun(
         plan.notebook,
-        {**parameters, **places},
-        kernel=options.kernel,
+        known["parameters"] if "parameters" in known else _parameters(plan, arguments),
+        kernel=kernel,
         output=output,
-        timeout_s=options.timeout,
+        timeout_s=options.timeout or known.get("timeout_s"),
         log_output=options.log_output,
         allow_dirty=options.allow_dirty,
     )
+
+
+def _parameters(plan: Plan, arguments: Arguments) -> dict[str, Any]:
+    options = arguments.options
+    from_file = read_file(options.file) if options.file else {}
+    chosen = chosen_parameters(plan.notebook, plan.document, from_file, arguments.parameters)
+    declared = declared_parameters(plan.document) or {}
+    return chosen | {name: getattr(options, name) for name in _PLACES if getattr(options, name) and name in declared}
 
 
 def _check_output(output: Any, plan: Plan) -> None:

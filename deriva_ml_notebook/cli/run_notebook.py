@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
-from deriva_ml_core.cli.modes import INFO_TOPICS, MENU, add_info_options, check_modes
+from deriva_ml_core.cli.modes import (
+    INFO_TOPICS,
+    MENU,
+    add_info_options,
+    add_resume_options,
+    check_modes,
+    check_resume_options,
+)
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 PROGRAM = "deriva-ml-run-notebook"
@@ -59,6 +66,7 @@ def build_parser() -> ArgumentParser:
         "--cfg", nargs="?", const="job", choices=CFG_KINDS, help="print the composed configuration, run nothing"
     )
     parser.add_argument("--multirun", "-m", action="store_true", help="run a sweep: KEY=A,B,C gives a job for each")
+    add_resume_options(parser)
     parser.add_argument("--output", "-o", type=Path, metavar="PATH", help="keep the executed notebook here, too")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for each cell; without it there is none")
     parser.add_argument("--log-output", action="store_true", help="show what the cells print while they run")
@@ -85,7 +93,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     notebook = next((token for token in rest if token.endswith(".ipynb") and "=" not in token), rest[0])
     overrides = list(rest)
     overrides.remove(notebook)
-    _check(options)
+    _check(options, parameters)
     return Arguments(options, Path(notebook), overrides, parameters)
 
 
@@ -120,9 +128,13 @@ def _is_other(token: str, values: Sequence[str]) -> bool:
     return token not in values and (not token or "=" in token or token.startswith(("-", "~", "+")) or "." in token)
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace, parameters: Sequence[tuple[str, str]]) -> None:
     modes = {"--inspect": options.inspect, "--info": options.info, "--cfg": options.cfg, "--multirun": options.multirun}
-    check_modes(options.info, modes)
+    check_modes(options.info, modes | {"--resume": options.resume})
+    check_resume_options(options)
+    if options.resume and (options.file or parameters):
+        named = f"-p {parameters[0][0]}" if parameters else f"--file {options.file}"
+        raise DerivaMLConfigurationError(f"--resume runs what was recorded, so {named} can't be set")
     if options.timeout is not None and not 0 < options.timeout < math.inf:
         raise DerivaMLConfigurationError(f"--timeout {options.timeout:g}: give a number of seconds above 0")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from notebook_fixture import LAST_CELL
+import pytest
+from notebook_fixture import FIRST_CELL, LAST_CELL
 
 NOTEBOOK = "notebooks/analysis.ipynb"
 SHOW = "print('threshold', config.threshold, 'of', execution.execution_rid)"
@@ -57,6 +58,72 @@ def test_four_notebooks_at_a_time_do_not_mix_their_records(notebooks):
             threshold = children[row["RID"]] + 1.5
             assert record.text("own.txt", row) == f"{row['RID']} {threshold}"
             assert f"threshold {threshold} of {row['RID']}" in record.text("analysis.md", row)
+
+
+@pytest.fixture
+def half_swept(notebooks, committed):
+    """A committed project, the sweep of whose notebook has a job that has failed until the file `fixed` is there."""
+    project = notebooks()
+    project.project.write(".gitignore", "__pycache__/\nfixed\n")
+    project.write(
+        "from pathlib import Path\nprint('given', given, 'at', config.threshold)",
+        "assert config.threshold != 0.2 or Path('../fixed').exists(), 'not yet'",
+        LAST_CELL,
+        parameters="given = 0",
+        first=FIRST_CELL,
+    )
+    committed(project)
+    project.run(NOTEBOOK, "+multirun=thresholds", "-p", "given", "7", "hydra/launcher=submitit_local", code=1)
+    return project
+
+
+def tree(record) -> tuple[dict, list[dict]]:
+    """The parent of the only sweep, and its children in their order."""
+    (parent,) = {link["Execution"] for link in record.links}
+    rows = {row["RID"]: row for row in record.executions}
+    links = sorted(record.links, key=lambda link: link["Sequence"])
+    return rows[parent], [rows[link["Nested_Execution"]] for link in links]
+
+
+def test_what_is_left_of_a_sweep_runs_again_as_the_same_executions(half_swept):
+    """As a model's: the parameters are those of the first time, the launcher may be another."""
+    parent, before = tree(half_swept.record())
+    assert [child["Status"] for child in before] == ["Uploaded", "Failed"]
+    (half_swept.project.root / "fixed").touch()
+
+    done = half_swept.run(NOTEBOOK, "--resume", parent["RID"], "hydra/launcher=joblib")
+
+    assert "1 of 2 jobs run again" in done.stderr
+    record = half_swept.record()
+    parent, after = tree(record)
+    assert [child["RID"] for child in after] == [child["RID"] for child in before]
+    assert {row["Status"] for row in record.executions} == {"Uploaded"}
+    assert "given 7 at 0.2" in record.text("analysis.md", after[1])
+    assert "all 2 jobs are Uploaded" in half_swept.run(NOTEBOOK, "--resume", parent["RID"]).stderr
+
+
+def test_a_sweep_is_resumed_by_its_own_command_and_as_it_was(half_swept):
+    """One line, exit code 2, and nothing is written."""
+    half_swept.write(name="other")
+    before = half_swept.record()
+    parent = tree(before)[0]["RID"]
+
+    model = half_swept.project.run("--resume", parent)
+    assert model.returncode == 2
+    assert f"`deriva-ml-run-notebook {NOTEBOOK} --resume {parent}` resumes it" in model.stderr
+    for arguments, words in {
+        ("notebooks/other.ipynb", "--resume", parent): f"is one of the notebook {NOTEBOOK}",
+        (NOTEBOOK, "--resume", parent, "-p", "given", "8"): "-p given can't be set",
+        (NOTEBOOK, "--resume", parent, "threshold=3"): "threshold=3 can't be set",
+        (NOTEBOOK, "--resume", parent, "--multirun"): "only one of",
+        (NOTEBOOK, "--allow-other-code"): "only goes with --resume",
+    }.items():
+        refused = half_swept.run(*arguments, code=2)
+        assert words in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    other_code = half_swept.run(NOTEBOOK, "--resume", parent, code=2)  # there is another notebook now
+    assert "other uncommitted changes" in other_code.stderr.splitlines()[-1]
+    assert half_swept.record() == before
 
 
 def hydra_config(record, execution: dict) -> str:
