@@ -3,8 +3,8 @@ Who may do what in a catalog: decisions from the ACLs in the model.
 
 A right is granted by the owners of the element or of what holds it, or by the nearest configured list among the
 element, its schema and its catalog, of the right itself or of one that implies it. Nobody changes anything without a
-session, even where an old list says `*`. A decision is True, False, or None: it depends on the row (a dynamic ACL
-binding); reads and writes that would need such a binding are refused, because bindings are not evaluated here.
+session, even where an old list says `*`. A decision is True, False, or None: it depends on the row, by a dynamic ACL
+binding (rowrights.py). New rows have no say in who may insert them: that right is never None.
 
 Reading the past needs the right both then and today.
 
@@ -103,15 +103,19 @@ class Access:
 
     def table(self, table: Table, right: str) -> Decision:
         """owner, enumerate, select, insert, update or delete of a table; None if it depends on the row."""
-        return self._granted(right, self._lists(table), _GRANTS) or self._bound(right, table.acl_bindings)
+        if self._granted(right, self._lists(table), _GRANTS):
+            return True
+        might = self.bindings(right, table.acl_bindings) and self.table(table, "enumerate")
+        return None if might else False
 
     def column(self, table: Table, column: Column, right: str) -> Decision:
         """enumerate, select, insert, update or delete of a column's values."""
         if right in _UNSET_BY_CLIENTS.get(column.name, ()):
             return False
         if column.acls or column.acl_bindings:
-            bindings = {**table.acl_bindings, **column.acl_bindings}
-            return self._granted(right, [column.acls, *self._lists(table)], _GRANTS) or self._bound(right, bindings)
+            if self._granted(right, [column.acls, *self._lists(table)], _GRANTS):
+                return True
+            return None if self.bindings(right, bindings_of(table, column)) else False
         if (table.oid, right) not in self._inherited:
             self._inherited[table.oid, right] = self.table(table, right)
         return self._inherited[table.oid, right]
@@ -120,7 +124,9 @@ class Access:
         """Insert or update: whether references may be made. The default is everybody who may write the row."""
         if right not in fkey.acls or self.client.passes(fkey.acls[right]) or self.client.passes(fkey.acls.get("write")):
             return True
-        return self._owns(self._lists(self.model.tables[fkey.table])) or self._bound(right, fkey.acl_bindings)
+        if self._owns(self._lists(self.model.tables[fkey.table])):
+            return True
+        return None if self.bindings(right, fkey.acl_bindings, reference=True) else False
 
     def _lists(self, table: Table) -> list[Document]:
         return [table.acls, self.model.schemas[table.schema].acls, self.model.acls]
@@ -138,14 +144,28 @@ class Access:
             return False
         return any(self.client.passes(acls.get("owner")) for acls in lists)
 
-    def _bound(self, right: str, bindings: Document) -> Decision:
-        """None if some binding might grant the right to this client, else False."""
+    def bindings(self, right: str, bindings: Document, *, reference: bool = False) -> list[Document]:
+        """
+        The bindings that might grant a right to this client.
+
+        Args:
+            reference: of a foreign key, the only kind of element where a binding says who may insert.
+        """
+        if (right == "insert" and not reference) or (self.client.anonymous and right not in _READS):
+            return []
         wanted = _BINDING_GRANTS.get(right, set())
-        for binding in bindings.values():
-            scoped = isinstance(binding, dict) and self.client.passes(binding.get("scope_acl", ["*"]))
-            if scoped and wanted & set(binding["types"]):
-                return None
-        return False
+        return [
+            binding
+            for binding in bindings.values()
+            if isinstance(binding, dict)
+            and wanted & set(binding["types"])
+            and self.client.passes(binding.get("scope_acl", ["*"]))
+        ]
+
+
+def bindings_of(table: Table, column: Column) -> Document:
+    """The bindings of a column: its table's, but for those that it replaces, or suppresses by `false`."""
+    return {**table.acl_bindings, **column.acl_bindings}
 
 
 def _nearest(lists: Iterable[Document], name: str) -> list[str] | None:
@@ -158,7 +178,7 @@ def _nearest(lists: Iterable[Document], name: str) -> list[str] | None:
 
 def require(view: Snapshot, client: Client, table: Table, right: str, columns: Iterable[Column] = ()) -> None:
     """
-    Refuse unless the client has the right on the table, and on these of its columns.
+    Refuse unless the client has the right on the table, and on these of its columns, or might have it on some rows.
 
     Args:
         right: select, insert, update or delete (enumerate and owner work too).
@@ -182,7 +202,7 @@ def require_foreign_keys(view: Snapshot, client: Client, table: Table, right: st
     access = Access(view.model, client)
     for fkey in table.foreign_keys:
         if written.intersection(fkey.columns):
-            _refuse(access.foreign_key(fkey, right), client, f"{right} of references by {fkey.name}")
+            _refuse(access.foreign_key(fkey, right), client, f"set references by {fkey.name}")
 
 
 def require_catalog(view: Snapshot, client: Client, right: str) -> None:
@@ -207,9 +227,5 @@ def _accesses(view: Snapshot, client: Client, table: Table) -> Iterable[tuple[Ac
 
 
 def _refuse(decision: Decision, client: Client, words: str) -> None:
-    if not decision:
-        raise client.refusal(f"It needs the right to {words}." if decision is False else _unprovided(words))
-
-
-def _unprovided(words: str) -> str:
-    return f"It needs the right to {words}, which only a dynamic ACL binding might grant; those are not evaluated."
+    if decision is False:
+        raise client.refusal(f"It needs the right to {words}.")

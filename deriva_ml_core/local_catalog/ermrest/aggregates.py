@@ -8,7 +8,6 @@ tell what the caller may do with a row ("Access Decision Introspection").
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
 from deriva_ml_core.local_catalog.ermrest.model import Column, Table
@@ -24,7 +23,6 @@ from deriva_ml_core.local_catalog.ermrest.sqlforms import (
     json_form,
     order_form,
 )
-from deriva_ml_core.local_catalog.ermrest.types import ENCODE
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 AGGREGATES = frozenset({"min", "max", "sum", "avg", "cnt", "cnt_d", "array", "array_d", "trs", "tcrs"})
@@ -32,8 +30,8 @@ _INTEGERS = frozenset({"int2", "int4", "int8"})
 _FLOATS = frozenset({"float4", "float8"})
 _ORDERED = _INTEGERS | _FLOATS | {"text", "date", "timestamp", "timestamptz", "time", "timetz"}
 
-Rights = Callable[[Table, bool], dict[str, Any]]
-"""What the caller may do with a row of a table; with True, with each of its columns too."""
+Rights = Callable[[Instance, bool], Fragment]
+"""What the caller may do with a row of an instance, as JSON; with True, with each of its values too."""
 
 
 def aggregate(
@@ -57,7 +55,8 @@ def aggregate(
     """
     if function in {"trs", "tcrs"}:
         instance = source.instance if isinstance(source, BoundColumn) else source
-        return Fragment("max(?)", (ENCODE(rights(instance.table, function == "tcrs")),)), DOCUMENT
+        summary = rights(instance, function == "tcrs")
+        return Fragment(f"max({summary.sql})", summary.parameters, summary.uses), DOCUMENT
     if isinstance(source, Instance):
         return _of_rows(function, source, list(visible(source.table)), bare=bare)
     sql, form = _of_column(function, source.sql, source.form)

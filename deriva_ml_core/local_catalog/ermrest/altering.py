@@ -223,7 +223,7 @@ def alter_foreign_key(draft: Draft, fkey: ForeignKey, document: Any) -> ForeignK
         acls = {"insert": ["*"], "update": ["*"], **says.read_acls("fkey", document["acls"])}
         changed = replace(changed, acls=acls)
     if "acl_bindings" in document:
-        bindings = read_bindings(draft.model, "fkey", table, document["acl_bindings"])
+        bindings = read_bindings(draft.model, "fkey", draft.tables[fkey.to_table], document["acl_bindings"])
         changed = replace(changed, acl_bindings=bindings)
     draft.put_foreign_key(changed)
     return changed

@@ -7,7 +7,7 @@ Source: ERMrest docs, "Bulk Schemata and Table Creation" and the Creation sectio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
@@ -34,6 +34,14 @@ _INTEGERS = frozenset({"int2", "int4", "int8", "serial2", "serial4", "serial8"})
 _FLOATS = frozenset({"float4", "float8"})
 
 
+@dataclass(slots=True)
+class Waiting:
+    """What waits until all tables of a request are there: their foreign keys, and then what their bindings say."""
+
+    foreign_keys: list[tuple[Table, Any]] = field(default_factory=list)
+    tables: list[int] = field(default_factory=list)
+
+
 def create_many(draft: Draft, document: Any) -> Any:
     """
     Create what a bulk document lists.
@@ -49,7 +57,7 @@ def create_many(draft: Draft, document: Any) -> Any:
 
 
 def _create_schemas(draft: Draft, document: Any) -> dict[str, Schema]:
-    waiting: list[tuple[Table, Any]] = []
+    waiting = Waiting()
     made = {}
     for name, schema in says.read_object(document, "set of schemas").items():
         if says.read_object(schema, "schema").get("schema_name", name) != name:
@@ -61,7 +69,7 @@ def _create_schemas(draft: Draft, document: Any) -> dict[str, Schema]:
 
 def _create_listed(draft: Draft, documents: list[Any]) -> list[Schema | Table]:
     """What a list asks for; the answer leaves out foreign keys that stand by themselves (observed)."""
-    waiting: list[tuple[Table, Any]] = []
+    waiting = Waiting()
     made: list[Schema | Table] = []
     loose: list[Document] = []
     for document in documents:
@@ -73,27 +81,31 @@ def _create_listed(draft: Draft, documents: list[Any]) -> list[Schema | Table]:
             made.append(create_table(draft, schema, document, waiting))
         else:
             made.append(create_schema(draft, document, waiting))
+    waiting.foreign_keys += [(_table_of_loose(draft, document), document) for document in loose]
     _create_waiting(draft, waiting)
-    for document in loose:
-        _create_loose(draft, document)
     return made
 
 
-def _create_waiting(draft: Draft, waiting: list[tuple[Table, Any]]) -> None:
-    """The foreign keys of all tables, after all tables: they may refer to each other."""
-    for table, document in waiting:
+def _create_waiting(draft: Draft, waiting: Waiting) -> None:
+    """The foreign keys of all tables, which may refer to each other; then what the bindings say, which may use them."""
+    for table, document in waiting.foreign_keys:
         create_foreign_key(draft, draft.tables[table.oid], document)
+    for oid in waiting.tables:
+        table = draft.tables[oid]
+        read_bindings(draft.model, "table", table, table.acl_bindings)
+        for column in table.columns:
+            read_bindings(draft.model, "column", table, column.acl_bindings)
 
 
-def _create_loose(draft: Draft, document: Document) -> ForeignKey:
-    """A foreign key that stands by itself in a list: its own columns say which table it is of."""
+def _table_of_loose(draft: Draft, document: Document) -> Table:
+    """The table of a foreign key that stands by itself in a list: its own columns say which."""
     schema, table, _ = says.read_column_references(document, "foreign_key_columns")[0]
     if schema is None or table is None:
         raise BadRequest("The foreign_key_columns need schema_name and table_name.")
-    return create_foreign_key(draft, draft.table(draft.schema(schema, Conflict), table, Conflict), document)
+    return draft.table(draft.schema(schema, Conflict), table, Conflict)
 
 
-def create_schema(draft: Draft, document: Document, waiting: list[tuple[Table, Any]] | None = None) -> Schema:
+def create_schema(draft: Draft, document: Document, waiting: Waiting | None = None) -> Schema:
     """A schema, with the tables in its document; their foreign keys go to `waiting`, or are made at once."""
     name = says.read_name(document, "schema_name")
     draft.require_catalog("create")
@@ -107,7 +119,7 @@ def create_schema(draft: Draft, document: Document, waiting: list[tuple[Table, A
         _own(says.read_acls("schema", document.get("acls")), draft, is_owner=draft.access.catalog("owner")),
     )
     draft.put_schema(schema)
-    later: list[tuple[Table, Any]] = [] if waiting is None else waiting
+    later = Waiting() if waiting is None else waiting
     for table_name, table in says.read_object(document.get("tables") or {}, "set of tables").items():
         named = {"table_name": table_name, **says.read_object(table, "table")}
         if named["table_name"] != table_name:
@@ -125,9 +137,7 @@ def _own(acls: Document, draft: Draft, *, is_owner: bool) -> Document:
     return {**acls, "owner": [draft.client.id]}
 
 
-def create_table(
-    draft: Draft, schema: Schema, document: Document, waiting: list[tuple[Table, Any]] | None = None
-) -> Table:
+def create_table(draft: Draft, schema: Schema, document: Document, waiting: Waiting | None = None) -> Table:
     """A table with its columns and keys; its foreign keys go to `waiting`, or are made at once."""
     name = says.read_name(document, "table_name")
     if document.get("schema_name") not in (None, schema.name):
@@ -147,19 +157,19 @@ def create_table(
         comment=says.read_comment(document),
         annotations=says.read_annotations(document),
         acls=_own(says.read_acls("table", document.get("acls")), draft, is_owner=draft.access.schema(schema, "owner")),
+        acl_bindings=read_bindings(None, "table", None, document.get("acl_bindings")),
         physical=tuple((column.slot, column.type.affinity) for column in columns),
     )
     draft.put_table(table)
     for key in says.read_list(document.get("keys") or [], "The field keys"):
         create_key(draft, draft.tables[oid], key)
     _require_rid_key(draft.tables[oid])
-    fkeys = [(table, fkey) for fkey in says.read_list(document.get("foreign_keys") or [], "The field foreign_keys")]
-    bindings = read_bindings(draft.model, "table", draft.tables[oid], document.get("acl_bindings"))
-    draft.put_table(replace(draft.tables[oid], acl_bindings=bindings))
+    later = Waiting() if waiting is None else waiting
+    fkeys = says.read_list(document.get("foreign_keys") or [], "The field foreign_keys")
+    later.foreign_keys += [(table, fkey) for fkey in fkeys]
+    later.tables.append(oid)
     if waiting is None:
-        _create_waiting(draft, fkeys)
-    else:
-        waiting.extend(fkeys)
+        _create_waiting(draft, later)
     return draft.tables[oid]
 
 
@@ -303,7 +313,7 @@ def create_foreign_key(draft: Draft, table: Table, document: Any) -> ForeignKey:
         says.read_comment(document),
         says.read_annotations(document),
         {"insert": ["*"], "update": ["*"], **says.read_acls("fkey", document.get("acls"))},
-        read_bindings(draft.model, "fkey", table, document.get("acl_bindings")),
+        read_bindings(draft.model, "fkey", parent, document.get("acl_bindings")),
     )
     draft.put_foreign_key(fkey)
     return fkey

@@ -14,6 +14,7 @@ from deriva_ml_core.local_catalog.ermrest.model import Column
 from deriva_ml_core.local_catalog.ermrest.paging import parse_limit
 from deriva_ml_core.local_catalog.ermrest.paths import Path, bind_path, resolve
 from deriva_ml_core.local_catalog.ermrest.queries import limits_are_refusals
+from deriva_ml_core.local_catalog.ermrest.rowrights import RowRights
 from deriva_ml_core.local_catalog.ermrest.sql import rowids_sql
 from deriva_ml_core.local_catalog.ermrest.storage import Transaction
 from deriva_ml_core.local_catalog.ermrest.syntax import DataName, Reference
@@ -32,11 +33,12 @@ def delete_rows(txn: Transaction, client: Client, request: Input) -> Answer:
     name = parse_name("entity", request.path)
     _refuse_pages(name, request)
     path = bind_path(txn.model, name.elements)
-    table = path.context.table
-    chosen = rowids_sql(txn, path)
+    table, rights = path.context.table, RowRights(txn, client)
+    chosen = rowids_sql(rights, path)
     _require_reads(txn, client, path)
     require(txn, client, table, "delete")
     with limits_are_refusals(), constraint_refusals(txn.model, table):
+        rights.require(table, "delete", chosen)
         txn.db.execute(f"DELETE FROM {table.live} WHERE rowid IN ({chosen.sql})", chosen.parameters)
     return _done(txn)
 
@@ -52,16 +54,17 @@ def clear_columns(txn: Transaction, client: Client, request: Input) -> Answer:
     _refuse_pages(name, request)
     path = bind_path(txn.model, name.elements)
     columns = _columns(path, name)
-    table = path.context.table
+    table, rights = path.context.table, RowRights(txn, client)
     if system := [column.name for column in columns if column.is_system]:
         raise Forbidden(f"{', '.join(system)} cannot be cleared.")
-    chosen = rowids_sql(txn, path)
+    chosen = rowids_sql(rights, path)
     _require_reads(txn, client, path)
     require(txn, client, table, "update", columns)
     clears = ", ".join(f"{column.sql} = NULL" for column in columns)
     rmt, rmb = table.rmt_column.sql, table.by_name["RMB"].sql
     sql = f"UPDATE {table.live} SET {clears}, {rmt} = ?, {rmb} = ? WHERE rowid IN ({chosen.sql})"
     with limits_are_refusals(), constraint_refusals(txn.model, table):
+        rights.require(table, "update", chosen, columns)
         txn.db.execute(sql, (txn.now, txn.client, *chosen.parameters))
     return _done(txn)
 

@@ -14,10 +14,13 @@ import apsw
 
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.call import Call
+from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
 from deriva_ml_core.local_catalog.ermrest.identifiers import canonical, encode, microseconds_of, time_text
 from deriva_ml_core.local_catalog.ermrest.locating import unescape
 from deriva_ml_core.local_catalog.ermrest.model import Model, Table
+from deriva_ml_core.local_catalog.ermrest.rowrights import RowRights
 from deriva_ml_core.local_catalog.ermrest.storage import View
+from deriva_ml_core.local_catalog.ermrest.types import ENCODE
 from deriva_ml_core.local_catalog.errors import NotFound
 from deriva_ml_core.local_catalog.http import Response, json_response
 
@@ -44,9 +47,9 @@ def _living(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any
     """A row that uses a leased RID comes before the lease, which stays where an owner used it."""
     tables = _readable(view.model, call)
     leases = view.model.find_table("public", "ERMrest_RID_Lease")
-    users = [table for table in tables if table is not leases]
+    users, rights = [table for table in tables if table is not leases], RowRights(view, call.client)
     for group in (users, [table for table in tables if table is leases]):
-        found = _search(view.db, [(table, f"{view.source(table)}") for table in group], "''", spellings)
+        found = _search(view.db, [(table, rights.rows(table)) for table in group], "''", spellings)
         if found is not None:
             table, rid, _ = found
             return _place(view.model, table, rid)
@@ -58,19 +61,20 @@ def _deleted(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, An
     newest = time_text(view.snaptime)
     former = call.catalog.former_tables(view)
     tables = [*view.model.tables.values(), *(table for table, _ in former)]
-    sources = [(table, f"(SELECT * FROM {table.history} WHERE until <= '{newest}')") for table in tables]
+    sources = [(table, Fragment(f"(SELECT * FROM {table.history} WHERE until <= '{newest}')")) for table in tables]
     # The rows that a table had when it was deleted stay where they were.
-    sources += [(table, f"(SELECT *, '{time_text(until)}' AS until FROM {table.live})") for table, until in former]
+    gone = [(table, f"(SELECT *, '{time_text(until)}' AS until FROM {table.live})") for table, until in former]
+    sources += [(table, Fragment(rows)) for table, rows in gone]
     found = _search(view.db, sources, "until", spellings)
     if found is None:
         return None
     table, rid, until = found
-    gone = microseconds_of(until)
-    last = view.db.execute("SELECT max(snaptime) FROM snapshot WHERE snaptime < ?", (gone,)).get
+    moment = microseconds_of(until)
+    last = view.db.execute("SELECT max(snaptime) FROM snapshot WHERE snaptime < ?", (moment,)).get
     model = call.catalog.model_at(view, last)
     place = _place(model, model.tables.get(table.oid, table), rid)
     return place | {
-        "deleted_at": _python_time(gone),
+        "deleted_at": _python_time(moment),
         "last_visible_at": _python_time(last),
         "last_visible_snaptime": encode(last),
     }
@@ -82,20 +86,21 @@ def _readable(model: Model, call: Call) -> list[Table]:
 
 
 def _search(
-    db: apsw.Connection, sources: Iterable[tuple[Table, str]], order: str, spellings: tuple[str, ...]
+    db: apsw.Connection, sources: Iterable[tuple[Table, Fragment]], order: str, spellings: tuple[str, ...]
 ) -> tuple[Table, str, str] | None:
     """The table and stored RID of the newest row with one of these RIDs, and what `order` says of it."""
     every = list(sources)
     best: tuple[Table, str, str] | None = None
-    marks = ", ".join(f"?{number + 1}" for number in range(len(spellings)))
+    wanted = ENCODE(spellings)
     for start in range(0, len(every), _TABLES_A_QUERY):
         part = every[start : start + _TABLES_A_QUERY]
         selects = [
-            f"SELECT {number}, {table.rid_column.sql}, {order} AS moment FROM {source}"
-            f" WHERE {table.rid_column.sql} IN ({marks})"
+            f"SELECT {number}, {table.rid_column.sql}, {order} AS moment FROM {source.sql}"
+            f" WHERE {table.rid_column.sql} IN (SELECT value FROM json_each(?))"
             for number, (table, source) in enumerate(part)
         ]
-        row = db.execute(" UNION ALL ".join(selects) + " ORDER BY moment DESC LIMIT 1", spellings).fetchone()
+        parameters = [value for _, source in part for value in (*source.parameters, wanted)]
+        row = db.execute(" UNION ALL ".join(selects) + " ORDER BY moment DESC LIMIT 1", parameters).fetchone()
         if row is not None and (best is None or row[2] > best[2]):
             best = part[row[0]][0], row[1], row[2]
     return best

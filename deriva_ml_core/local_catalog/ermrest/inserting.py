@@ -17,6 +17,7 @@ from deriva_ml_core.local_catalog.ermrest.formats import choose_format
 from deriva_ml_core.local_catalog.ermrest.identifiers import canonical
 from deriva_ml_core.local_catalog.ermrest.model import Column, Table
 from deriva_ml_core.local_catalog.ermrest.paths import find_table
+from deriva_ml_core.local_catalog.ermrest.rowrights import RowRights
 from deriva_ml_core.local_catalog.ermrest.storage import Transaction
 from deriva_ml_core.local_catalog.ermrest.syntax import DataName, TableLink
 from deriva_ml_core.local_catalog.ermrest.types import Stored
@@ -55,7 +56,9 @@ def insert(txn: Transaction, client: Client, request: Input) -> Answer:
     rows = read_rows(request.body, kind, fields, table.by_name)
     refuse_repeated(table, fields, rows)
     use_leases(txn, client, table, fields, rows)
-    first = insert_rows(txn, table, [field.column for field in fields], rows, defaulted, skip=skip)
+    columns = [field.column for field in fields]
+    first = insert_rows(txn, table, columns, rows, defaulted, skip=skip)
+    RowRights(txn, client).require_references(table, "insert", columns, "r.rowid > ?", (first,))
     page = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid > ? ORDER BY rowid"
     return answer_rows(txn, [(page, (first,), keys_first(table))], choose_format(parameters, request.accept, kind))
 

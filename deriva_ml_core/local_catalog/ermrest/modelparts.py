@@ -13,7 +13,7 @@ from typing import Any
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest import definitions
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import ACLS, CATALOG_ACLS, Access
-from deriva_ml_core.local_catalog.ermrest.bindings import check_binding, read_bindings
+from deriva_ml_core.local_catalog.ermrest.bindings import base_of, check_binding, read_bindings
 from deriva_ml_core.local_catalog.ermrest.edit import Changes, Edit
 from deriva_ml_core.local_catalog.ermrest.locating import Element, Target
 from deriva_ml_core.local_catalog.ermrest.model import Column, Document, ForeignKey, Key, Schema, Table
@@ -183,14 +183,16 @@ def _bound(edit: Edit) -> tuple[Table, Table | Column | ForeignKey]:
 def _put_bindings(edit: Edit) -> Response:
     table, element = _bound(edit)
     definitions.read_object(edit.body, "set of ACL bindings")
-    bindings = read_bindings(edit.txn.model, acl_kind(edit.target), table, edit.body)
+    base = base_of(edit.txn.model, element, table)
+    bindings = read_bindings(edit.txn.model, acl_kind(edit.target), base, edit.body)
     _store(edit, table, element, acl_bindings=bindings)
     return json_response(bindings)
 
 
 def _put_binding(edit: Edit) -> Response:
     table, element = _bound(edit)
-    binding = check_binding(edit.txn.model, acl_kind(edit.target), table, edit.body)
+    base = base_of(edit.txn.model, element, table)
+    binding = check_binding(edit.txn.model, acl_kind(edit.target), base, edit.body)
     _store(edit, table, element, acl_bindings={**element.acl_bindings, edit.target.name: binding})
     return json_response(binding)
 

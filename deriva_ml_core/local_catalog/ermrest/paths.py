@@ -97,6 +97,8 @@ class Path:
     """The columns that the URL names, by the oids of their tables and their own: it needs the right to each."""
     visible: Callable[[Table], Sequence[Column]] = lambda table: table.columns
     """The columns of a table that `*` stands for."""
+    first: int = 0
+    """The number of its first instance: one path may stand inside the query of another."""
 
     @property
     def context(self) -> Instance:
@@ -111,7 +113,7 @@ class Path:
             raise BadRequest(f"A path may have at most {MAX_TABLES} tables.")
         if alias in self.aliases:
             raise BadRequest(f"The alias '{alias}' is bound twice.")
-        instance = Instance(len(self.instances), table)
+        instance = Instance(self.first + len(self.instances), table)
         self.instances.append(instance)
         if alias is not None:
             self.aliases[alias] = instance

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require
@@ -22,6 +21,7 @@ from deriva_ml_core.local_catalog.ermrest.projections import (
     group_outputs,
 )
 from deriva_ml_core.local_catalog.ermrest.queries import stream
+from deriva_ml_core.local_catalog.ermrest.rowrights import RowRights
 from deriva_ml_core.local_catalog.ermrest.sql import rows_sql
 from deriva_ml_core.local_catalog.ermrest.sqlforms import is_ordered
 from deriva_ml_core.local_catalog.ermrest.storage import View
@@ -52,7 +52,7 @@ def get(  # noqa: PLR0917 - the parts of a request, in the order of a request li
     path = bind_path(view.model, name.elements)
     path.visible = visible_to(view.model, client)
     outputs, groups = _outputs(view, client, api, path, name)
-    rows = rows_sql(view, path, outputs, groups, distinct=groups is None)
+    rows = rows_sql(RowRights(view, client), path, outputs, groups, distinct=groups is None)
     limit = parse_limit(parameters)
     page = rows if api == "aggregate" else page_sql(rows, outputs, name, limit)
     _require(view, client, path)
@@ -65,7 +65,7 @@ def get(  # noqa: PLR0917 - the parts of a request, in the order of a request li
 
 def _outputs(view: View, client: Client, api: Api, path: Path, name: DataName) -> tuple[list[Output], int | None]:
     """The outputs, and by how many of them to group (None: not at all)."""
-    visible, rights = path.visible, _rights(view.model, client)
+    visible, rights = path.visible, RowRights(view, client).summary
     items = name.items or ()
     if api == "entity":
         return entity_outputs(path, visible), None
@@ -88,22 +88,9 @@ def visible_to(model: Model, client: Client) -> Callable[[Table], Sequence[Colum
         restricted = any(column.acls or column.acl_bindings for column in table.columns)
         if not restricted:
             return table.columns
-        return [column for column in table.columns if access.column(table, column, "select")]
+        return [column for column in table.columns if access.column(table, column, "select") is not False]
 
     return visible
-
-
-def _rights(model: Model, client: Client) -> Callable[[Table, bool], dict[str, Any]]:
-    access = Access(model, client)
-
-    def rights(table: Table, with_columns: bool) -> dict[str, Any]:
-        summary: dict[str, Any] = {right: access.table(table, right) for right in ("update", "delete")}
-        if with_columns:
-            updates = {c.name: not c.is_system and access.column(table, c, "update") for c in table.columns}
-            summary["column_update"] = updates
-        return summary
-
-    return rights
 
 
 def _require(view: View, client: Client, path: Path) -> None:

@@ -28,9 +28,9 @@ MAX_LOOKUPS = 12
 
 
 class Source(Protocol):
-    """Where rows come from: a View or a Transaction."""
+    """Where rows come from: those that a client may see (rowrights.RowRights)."""
 
-    def source(self, table: Table) -> str:
+    def rows(self, table: Table) -> Fragment:
         """What to write after FROM."""
 
 
@@ -66,19 +66,20 @@ def rows_sql(source: Source, path: Path, outputs: Sequence[Output], groups: int 
     tables, where = _tables(plan), _where(plan.conditions)
     columns = ", ".join(f"{output.value.sql} AS o{i}" for i, output in enumerate(outputs))
     parameters = [parameter for output in outputs for parameter in output.value.parameters]
-    sql = f"SELECT {columns} FROM {tables}{where.sql}"
+    sql = f"SELECT {columns} FROM {tables.sql}{where.sql}"
     if groups:
         sql += f" GROUP BY {', '.join(f'o{i}' for i in range(groups))}"
     elif distinct and _multiplies(plan, path.context):
         sql += f" GROUP BY {path.context.sql}.{path.context.table.rid_column.sql}"
-    return Statement(sql, (*parameters, *where.parameters))
+    return Statement(sql, (*parameters, *tables.parameters, *where.parameters))
 
 
 def rowids_sql(source: Source, path: Path) -> Statement:
     """The row ids of the rows of the last table of a path, for deletion and update."""
     plan = _plan(source, path, frozenset({path.context.number}), existential=True)
-    where = _where(plan.conditions)
-    return Statement(f"SELECT {path.context.sql}.rowid FROM {_tables(plan)}{where.sql}", where.parameters)
+    tables, where = _tables(plan), _where(plan.conditions)
+    sql = f"SELECT {path.context.sql}.rowid FROM {tables.sql}{where.sql}"
+    return Statement(sql, (*tables.parameters, *where.parameters))
 
 
 def _plan(source: Source, path: Path, needed: frozenset[int], *, existential: bool) -> _Plan:
@@ -114,29 +115,33 @@ def _look_up(plan: _Plan, link: Link, kept: Instance, leaf: Instance) -> None:
     plan.conditions = [condition for condition in plan.conditions if condition.uses != {leaf.number}]
     plan.links.remove(link)
     del plan.instances[leaf.number]
-    table = f"{plan.source.source(leaf.table)} AS {leaf.sql}"
+    rows = plan.source.rows(leaf.table)
+    table = f"{rows.sql} AS {leaf.sql}"
     if len(link.alternatives) == 1:
         kept_side, leaf_side = zip(*_sides(link, kept, link.alternatives[0]), strict=True)
         where = _where(own)
         test = f"({', '.join(kept_side)}) IN (SELECT {', '.join(leaf_side)} FROM {table}{where.sql})"
     else:
-        where = _where([Fragment(_on(link)), *own])
+        where = _where([Fragment(on_sql(link)), *own])
         test = f"EXISTS (SELECT 1 FROM {table}{where.sql})"
-    plan.conditions.append(Fragment(test, where.parameters, frozenset({kept.number})))
+    plan.conditions.append(Fragment(test, (*rows.parameters, *where.parameters), frozenset({kept.number})))
 
 
-def _tables(plan: _Plan) -> str:
+def _tables(plan: _Plan) -> Fragment:
     """FROM: the tables that are left, in an order in which each link has both its ends."""
     first = next(iter(plan.instances.values()))
-    parts = [f"{plan.source.source(first.table)} AS {first.sql}"]
+    rows = plan.source.rows(first.table)
+    parts, parameters = [f"{rows.sql} AS {first.sql}"], [*rows.parameters]
     placed, waiting = {first.number}, list(plan.links)
     while waiting:
         link = next(link for link in waiting if link.earlier.number in placed or link.newer.number in placed)
         waiting.remove(link)
         new = link.earlier if link.newer.number in placed else link.newer
         placed.add(new.number)
-        parts.append(f"{link.join.upper()} JOIN {plan.source.source(new.table)} AS {new.sql} ON {_on(link)}")
-    return " ".join(parts)
+        rows = plan.source.rows(new.table)
+        parts.append(f"{link.join.upper()} JOIN {rows.sql} AS {new.sql} ON {on_sql(link)}")
+        parameters += rows.parameters
+    return Fragment(" ".join(parts), tuple(parameters))
 
 
 def _where(conditions: Sequence[Fragment]) -> Fragment:
@@ -146,7 +151,8 @@ def _where(conditions: Sequence[Fragment]) -> Fragment:
     return Fragment(f" WHERE {combined.sql}", combined.parameters)
 
 
-def _on(link: Link) -> str:
+def on_sql(link: Link) -> str:
+    """The condition by which a link joins its tables."""
     alternatives = [
         Fragment("(" + " AND ".join(f"{a} = {b}" for a, b in _sides(link, link.earlier, pairs)) + ")")
         for pairs in link.alternatives

@@ -19,6 +19,8 @@ from deriva_ml_core.local_catalog.ermrest.identifiers import canonical
 from deriva_ml_core.local_catalog.ermrest.inserting import insert_rows, keys_first, refuse_repeated, whole_table
 from deriva_ml_core.local_catalog.ermrest.model import Column, Table
 from deriva_ml_core.local_catalog.ermrest.paths import find_column
+from deriva_ml_core.local_catalog.ermrest.rowrights import RowRights
+from deriva_ml_core.local_catalog.ermrest.sql import Statement
 from deriva_ml_core.local_catalog.ermrest.storage import Transaction
 from deriva_ml_core.local_catalog.ermrest.syntax import Item, Reference
 from deriva_ml_core.local_catalog.ermrest.types import ENCODE
@@ -46,10 +48,12 @@ def upsert(txn: Transaction, client: Client, request: Input) -> Answer:
         require_foreign_keys(txn, client, table, right, [field.column for field in fields])
     rows = read_rows(request.body, kind, fields, table.by_name)
     refuse_repeated(table, fields, rows)
-    updated, new = _overwrite(txn, table, fields, rows, keys)
+    rights = RowRights(txn, client)
+    updated, new = _overwrite(txn, table, fields, rows, keys=keys, rights=rights)
     columns = [field.column for field in fields]
     system = [column for column in table.columns if column.is_system]
     first = insert_rows(txn, table, columns, new, system, skip=True)
+    rights.require_references(table, "insert", columns, "r.rowid > ?", (first,))
     own = [column for column in keys_first(table) if not column.is_system]
     old_rows = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid IN (SELECT value FROM json_each(?))"
     new_rows = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid > ? ORDER BY rowid"
@@ -60,27 +64,32 @@ def upsert(txn: Transaction, client: Client, request: Input) -> Answer:
 
 
 def _overwrite(
-    txn: Transaction, table: Table, fields: Sequence[Field], rows: Sequence[Row], keys: set[int]
+    txn: Transaction, table: Table, fields: Sequence[Field], rows: Sequence[Row], *, keys: set[int], rights: RowRights
 ) -> tuple[list[int], list[Row]]:
-    """Write the rows that are there already; returns their row ids, and the other rows."""
+    """Write the rows that are there already, as far as the client sees; returns their row ids, and the other rows."""
     key_places = [i for i, field in enumerate(fields) if field.column.oid in keys]
     other_places = [i for i, field in enumerate(fields) if field.column.oid not in keys]
     same = " AND ".join(f"{fields[i].column.sql} IS ?" for i in key_places)
-    find = f"SELECT rowid FROM {table.live} WHERE {same} LIMIT 1"
+    seen = rights.rows(table)
+    find = f"SELECT rowid FROM {seen.sql} WHERE {same} LIMIT 1"
     updated, changes, new = [], [], []
     for row in rows:
-        found = txn.db.execute(find, [row[i] for i in key_places]).fetchone()
+        found = txn.db.execute(find, [*seen.parameters, *(row[i] for i in key_places)]).fetchone()
         if found is None:
             new.append(row)
         else:
             updated.append(found[0])
             changes.append((*(row[i] for i in other_places), txn.now, txn.client, found[0]))
     if changes:
-        sets = _sets(table, [fields[i].column for i in other_places])
+        columns = [fields[i].column for i in other_places]
+        which = "r.rowid IN (SELECT value FROM json_each(?))", (ENCODE(updated),)
+        rights.require(table, "update", Statement("SELECT value FROM json_each(?)", which[1]), columns)
+        sets = _sets(table, columns)
         with constraint_refusals(txn.model, table):
             txn.db.execute("PRAGMA defer_foreign_keys = ON")
             txn.db.executemany(f"UPDATE {table.live} SET {sets} WHERE rowid = ?", changes)
-        check_references(txn.db, txn.model, table, "r.rowid IN (SELECT value FROM json_each(?))", (ENCODE(updated),))
+        check_references(txn.db, txn.model, table, *which)
+        rights.require_references(table, "update", columns, *which)
         txn.changed()
     return updated, new
 
@@ -109,7 +118,7 @@ def update(txn: Transaction, client: Client, request: Input) -> Answer:
     require_foreign_keys(txn, client, table, "update", columns)
     rows = read_rows(request.body, kind, [*keys, *targets], ())
     _refuse_repeated_keys(keys, rows)
-    written = _set_columns(txn, table, keys, targets, rows)
+    written = _set_columns(txn, table, keys, targets, rows, rights=RowRights(txn, client))
     named = [(field.name, field.column) for field in (*keys, *targets)]
     return answer_values(txn, named, written, choose_format(parameters, request.accept, kind))
 
@@ -151,24 +160,42 @@ def _refuse_repeated_keys(keys: Sequence[Field], rows: Sequence[Row]) -> None:
 
 
 def _set_columns(
-    txn: Transaction, table: Table, keys: Sequence[Field], targets: Sequence[Field], rows: Sequence[Row]
+    txn: Transaction,
+    table: Table,
+    keys: Sequence[Field],
+    targets: Sequence[Field],
+    rows: Sequence[Row],
+    *,
+    rights: RowRights,
 ) -> list[Row]:
     """Write the targets; returns each row of the body as often as it was written."""
+    columns, seen = [field.column for field in targets], rights.rows(table)
     same = " AND ".join(f"{field.column.sql} IS ?" for field in keys)
-    sets = _sets(table, [field.column for field in targets])
-    sql = f"UPDATE {table.live} SET {sets} WHERE {same} RETURNING rowid"
+    chosen = f"SELECT rowid FROM {seen.sql} WHERE {same}"
+    # What is written may grant or take rights: those of before count.
+    if rights.granted(table, "update", columns) is not None:
+        for row in rows:
+            rights.require(table, "update", Statement(chosen, (*seen.parameters, *_key_values(keys, row))), columns)
+    which = same if seen.sql == table.live else f"rowid IN ({chosen})"
+    sql = f"UPDATE {table.live} SET {_sets(table, columns)} WHERE {which} RETURNING rowid"
     written: list[Row] = []
     touched: list[int] = []
     for row in rows:
-        values = [_key_value(field, value) for field, value in zip(keys, row, strict=False)]
+        values = (*row[len(keys) :], txn.now, txn.client, *seen.parameters, *_key_values(keys, row))
         with constraint_refusals(txn.model, table):
-            found: list[Any] = txn.db.execute(sql, (*row[len(keys) :], txn.now, txn.client, *values)).fetchall()
+            found: list[Any] = txn.db.execute(sql, values).fetchall()
         touched += [rowid for (rowid,) in found]
         written += [row] * len(found)
     if touched:
-        check_references(txn.db, txn.model, table, "r.rowid IN (SELECT value FROM json_each(?))", (ENCODE(touched),))
+        those = "r.rowid IN (SELECT value FROM json_each(?))", (ENCODE(touched),)
+        check_references(txn.db, txn.model, table, *those)
+        rights.require_references(table, "update", columns, *those)
         txn.changed()
     return written
+
+
+def _key_values(keys: Sequence[Field], row: Row) -> list[object]:
+    return [_key_value(field, value) for field, value in zip(keys, row, strict=False)]
 
 
 def _key_value(field: Field, value: object) -> object:
