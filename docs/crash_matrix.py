@@ -48,9 +48,10 @@ number, the outputs of the other jobs are in the catalog, what the job had stage
 the command is not 0 unless all went well.
 
 The tests write this page, and fail where it is no longer so: `tests/sweeps/test_crash_matrix.py`,
-`tests/sweeps/test_launching_process.py`, `tests/slurm`. "(recovered)": after `deriva-ml-executions recover`, or any
-later command on the same working folder, because the process that would have told the catalog was itself killed, or
-could not reach it. An empty cell is a pair that makes no sense, or that no test does.
+`tests/sweeps/test_launching_process.py`, `tests/sweeps/test_catalog_away.py`, `tests/slurm`. "(recovered)": after
+`deriva-ml-executions recover`, or any later command on the same working folder, because the process that would have
+told the catalog was itself killed, or could not reach it. Under basic the job's process is the launching process. A
+cell is empty where there is no SLURM to do it.
 
 """
 

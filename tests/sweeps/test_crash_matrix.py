@@ -77,7 +77,7 @@ EVENTS = {
     "catalog_gone": ("Pending_Upload", GONE),
     "well_too": ("Uploaded", ""),
 }
-# Under basic the job's process is the launching process: see test_launching_process.py, and below.
+# Under basic the job's process is the launching process: see below.
 OF_THE_LAUNCHING_PROCESS = ("os_exit", "sigkill", "sigterm", "catalog_gone")
 # Submitit's processes ignore SIGTERM, since SLURM sends it before a preemption: the job goes on.
 EXCEPTIONS = {("submitit_local", "sigterm"): ("Uploaded", "")}
@@ -148,6 +148,31 @@ def test_a_catalog_that_goes_away_under_the_launching_process(demo_project, demo
     assert parent["Status"] == "Failed"
     assert [row["Filename"] for row in demo_rows("Execution_Asset")] == ["well.txt"]
     matrix("basic", "catalog_gone", children[1]["Status"], children[1]["Status_Detail"], recovered=True)
+
+
+@pytest.mark.parametrize("event", ["sigterm", "sigkill", "os_exit"])
+def test_a_job_that_ends_the_launching_process(demo_project, demo_rows, tree, matrix, event):
+    """Under basic it is the job's own; the job before it is safe, the one after it had no turn."""
+    made = demo_project(MODEL)
+
+    result = made.run("--multirun", f"model_config.event=well,{event},well_too", timeout=300)
+    before, _ = tree()
+    recovered = made.run("recover", *PLACE, command="deriva-ml-executions")
+
+    assert result.returncode not in (0, 2), result.stderr
+    assert recovered.returncode == 0, recovered.stderr
+    parent, children = tree()
+    status, detail = EVENTS[event]
+    assert [child["Status"] for child in children] == ["Uploaded", status, "Aborted"], result.stderr
+    assert detail in children[1]["Status_Detail"]
+    assert "not started" in children[2]["Status_Detail"]
+    told_itself = event == "sigterm"
+    assert (before == parent) is told_itself
+    assert parent["Status"] == ("Aborted" if told_itself else "Failed")
+    assert [row["Filename"] for row in demo_rows("Execution_Asset")] == ["well.txt"]
+    folder = made.home / f".deriva-ml/local/demo/deriva-ml/execution/{children[1]['RID']}"
+    assert (folder / f"assets/Execution_Asset/{event}.txt").read_text() == event
+    matrix("basic", event, status, children[1]["Status_Detail"], recovered=not told_itself)
 
 
 @pytest.mark.parametrize("column", ["single", *LAUNCHERS])

@@ -37,14 +37,14 @@ PLACE = ("--host", "local", "--catalog", "demo")
 
 @pytest.fixture
 def started(demo_project):
-    """Call it with a launcher's name for (project, process): the sweep's long jobs run."""
+    """Call it with a launcher's name for (project, process): the sweep's long jobs run. "single": no sweep."""
     processes = []
 
     def start(launcher):
         made = demo_project(MODEL)
-        command = [str(made.command("deriva-ml-run")), "--multirun", "model_config.event=quick,slow,late"]
+        sweep = ["--multirun", "model_config.event=quick,slow,late", *LAUNCHERS.get(launcher, [])]
         process = subprocess.Popen(
-            [*command, *LAUNCHERS[launcher]],
+            [str(made.command("deriva-ml-run")), *(["model_config.event=slow"] if launcher == "single" else sweep)],
             cwd=made.root,
             env=made.environment(),
             stderr=subprocess.PIPE,
@@ -52,10 +52,11 @@ def started(demo_project):
             start_new_session=True,
         )
         processes.append((made, process))
-        wanted = ["slow"] if launcher == "basic" else ["slow", "late"]
+        wanted = ["slow"] if launcher in ("single", "basic") else ["slow", "late"]
         journals = made.home / ".deriva-ml/local/demo/deriva-ml/execution"
         _wait(lambda: all((made.root / f"started-{one}").exists() for one in wanted) or process.poll() is not None)
-        _wait(lambda: any('"status": "Uploaded"' in file.read_text() for file in journals.glob("*/journal.json")))
+        if launcher != "single":
+            _wait(lambda: any('"status": "Uploaded"' in file.read_text() for file in journals.glob("*/journal.json")))
         assert process.poll() is None, process.communicate()
         return made, process
 
@@ -92,6 +93,33 @@ def test_a_sweep_that_is_told_to_end_is_aborted_with_its_jobs(started, tree, dem
     assert [row["Filename"] for row in demo_rows("Execution_Asset")] == ["quick.txt"]
     event = {signal.SIGINT: "launcher_ctrl_c", signal.SIGTERM: "launcher_sigterm"}[number]
     matrix(launcher, event, children[1]["Status"], "")
+
+
+@pytest.mark.parametrize(
+    ("event", "number", "status", "detail"),
+    [
+        ("launcher_ctrl_c", signal.SIGINT, "Aborted", "KeyboardInterrupt"),
+        ("launcher_sigterm", signal.SIGTERM, "Aborted", "SIGTERM"),
+        ("launcher_sigkill", signal.SIGKILL, "Failed", "its process ended without recording an end"),
+    ],
+)
+def test_a_run_alone_that_is_told_to_end(started, demo_rows, matrix, event, number, status, detail):
+    """At once where it can still say so; after a kill by the next command on its working folder."""
+    made, process = started("single")
+
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    killed = number == signal.SIGKILL
+    if killed:
+        made.run("recover", *PLACE, command="deriva-ml-executions")
+
+    assert process.returncode == (-number if killed else 128 + number), err
+    (run,) = [row for row in demo_rows("Execution") if "sentinel" not in row["Description"]]
+    assert (run["Status"], detail in run["Status_Detail"]) == (status, True), err
+    assert demo_rows("Execution_Asset") == []
+    folder = made.home / f".deriva-ml/local/demo/deriva-ml/execution/{run['RID']}"
+    assert (folder / "assets/Execution_Asset/slow.txt").read_text() == "slow"
+    matrix("single", event, status, run["Status_Detail"], recovered=killed)
 
 
 def test_a_killed_sweep_is_recovered(started, tree, demo_rows, matrix):
