@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.analysis.comparison import SECTIONS, Compared, Comparison, read_executions, side_by_side
 from deriva_ml_core.analysis.links import AssetLink, asset_links
 from deriva_ml_core.analysis.metrics import Series
+from deriva_ml_core.analysis.prose import markdown_html
 from deriva_ml_core.analysis.thinning import thin
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.executions import nesting
@@ -82,7 +83,7 @@ def render(report: Report) -> str:
     scripts = [_trusted(name) for name in _SCRIPTS]
     return _environment().get_template("report.html").render(
         title=(lines[0].lstrip("# ") if lines else "") or f"Execution {report.record.execution_rid}",
-        more=_markdown("\n".join(lines[1:])),
+        more=markdown_html("\n".join(lines[1:])),
         page={
             "rid": report.record.execution_rid,
             "status": report.record.status.value,
@@ -104,14 +105,6 @@ def render(report: Report) -> str:
         version=_version(),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
-
-
-def _markdown(text: str) -> str:
-    """A description as HTML; HTML in it is text, and only harmless links become links."""
-    from markdown_it import MarkdownIt
-
-    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    return html
 
 
 # --- the data of charts and table -----------------------------------------------------------------------------------

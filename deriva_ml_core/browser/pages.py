@@ -171,7 +171,7 @@ def _members(session: CatalogSession, rid: str) -> Iterable[dict[str, Any]]:
     for element in element_types(session.model).values():
         filters = {element.dataset_column: rid}
         links = rows.select(session, element.link, filters, columns=[element.member_column, "RID"])
-        rids = [link[element.member_column] for link in links]
+        rids = sorted((link[element.member_column] for link in links), key=lambda rid: (len(rid), rid))
         if not rids:
             continue
         some = rows.select_by_rids(session, element.table, rids[:SHOWN_MEMBERS])

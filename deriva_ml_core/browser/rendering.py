@@ -40,6 +40,7 @@ def refusal(status: int, title: str, text: str, *, login: bool = False) -> Respo
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from deriva_ml_core.analysis.prose import markdown_html
     from deriva_ml_core.executions.durations import duration_words
 
     environment = Environment(
@@ -55,6 +56,7 @@ def _environment() -> Environment:
         "short": lambda value: f"{value:.6g}" if isinstance(value, float) else value,
         "when": lambda text: (text or "")[:19].replace("T", " "),
         "duration": duration_words,
+        "markdown": markdown_html,
         "first_line": lambda text: ((text or "").strip().splitlines() or [""])[0].lstrip("# "),
     }
     return environment

@@ -177,6 +177,41 @@ def test_what_runs_recorded_is_text_and_no_script_may_run(site, new_ml, story, b
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_a_description_is_read_as_markdown_and_brings_nothing_of_its_own(
+    site, new_ml, workflow, story, browser, console
+):
+    """A table is one; a script, a handler, a style and a link that runs something are not."""
+    text = (
+        "# Rates\n\n| rate | expected |\n|---:|---|\n| 0.1 | *fast* |\n\n"
+        f"{ATTACK}<img src=x onerror='window.attacked=1'> [run](javascript:window.attacked=1) "
+        "[read](https://example.org/a?b=1&c=2) <style>body{display:none}</style>"
+    )
+    described = new_ml.create_execution(workflow=workflow, description=text).execution_rid
+    browser.get(f"{site}/id/{new_ml.catalog_id}/{described}")
+    shown = browser.find_element("css selector", ".description")
+
+    assert shown.find_element("tag name", "h3").text == "Rates"
+    assert [cell.text for cell in shown.find_elements("css selector", "td")] == ["0.1", "fast"]
+    links = [link.get_attribute("href") for link in shown.find_elements("tag name", "a")]
+    assert links == ["https://example.org/a?b=1&c=2"]
+    assert shown.find_elements("css selector", "script, style, img, [style], [onerror]") == []
+    assert ATTACK in shown.text
+    assert browser.execute_script("return window.attacked") is None
+    assert console() == [], "the page's own policy has nothing to refuse"
+
+
+def test_the_page_of_a_sweep_tells_its_jobs_apart(site, new_ml, workflow, story, browser):
+    """By their overrides, as the description has them; each with its state."""
+    parent = new_ml.create_execution(workflow=workflow, description="Rates")
+    for number, rate in enumerate(("0.1", "0.2")):
+        job = new_ml.create_execution(workflow=workflow, description=f"[Job {number}] Rates [overrides: rate={rate}]")
+        parent.add_nested_execution(job.execution_rid, sequence=number)
+    browser.get(f"{site}/id/{new_ml.catalog_id}/{parent.execution_rid}")
+    rows = browser.find_elements("css selector", "[aria-label=Children] tbody tr")
+
+    assert [row.find_elements("tag name", "td")[-1].text for row in rows] == ["rate=0.1", "rate=0.2"]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
