@@ -184,7 +184,7 @@ def _members(session: CatalogSession, rid: str) -> Iterable[dict[str, Any]]:
                     "name": one.get("Filename") or one.get("Name") or one.get("Description") or one["RID"],
                     "picture": _picture(one.get("Filename"), one.get("URL"), one.get("Length")),
                 }
-                for one in some.values()
+                for one in (some[rid] for rid in rids[:SHOWN_MEMBERS] if rid in some)
             ],
         }
 
