@@ -117,6 +117,20 @@ def test_hidden_elements_are_left_out(server):
     assert server.ask("ann", "GET", "/schema/S/table/T/column/b").status_code == 403
 
 
+def test_a_hidden_schema_hides_its_tables(server):
+    """Whoever may not know of a schema reads nothing in it, whatever else is granted, and so for tables and columns."""
+    grant(server, "", enumerate=["*"], select=["*"])
+    grant(server, "/schema/S/table/T", write=["ann"])
+    assert server.ask("ann", "POST", "/entity/S:T", [{"a": "2"}]).status_code == 200
+    grant(server, "/schema/S", enumerate=[])
+
+    assert server.ask("ann", "GET", "/entity/S:T").status_code == 403
+    assert server.ask("nobody", "GET", "/entity/S:T").status_code == 401
+    assert server.ask("ann", "POST", "/entity/S:T", [{"a": "3"}]).status_code == 403
+    assert "S" not in server.ask("ann", "GET", "/schema").json["schemas"]
+    assert server.ask("boss", "GET", "/entity/S:T").status_code == 200
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -102,7 +102,13 @@ class Access:
         return self._granted(right, [schema.acls, self.model.acls], _CONTAINER_GRANTS)
 
     def table(self, table: Table, right: str) -> Decision:
-        """owner, enumerate, select, insert, update or delete of a table; None if it depends on the row."""
+        """
+        owner, enumerate, select, insert, update or delete of a table; None if it depends on the row.
+
+        An invisible schema hides all its tables ("Access Control Core Concepts": Policy Scoping).
+        """
+        if not self.schema(self.model.schemas[table.schema], "enumerate"):
+            return False
         if self._granted(right, self._lists(table), _GRANTS):
             return True
         might = self.bindings(right, table.acl_bindings) and self.table(table, "enumerate")
@@ -113,6 +119,8 @@ class Access:
         if right in _UNSET_BY_CLIENTS.get(column.name, ()):
             return False
         if column.acls or column.acl_bindings:
+            if not self.table(table, "enumerate"):
+                return False
             if self._granted(right, [column.acls, *self._lists(table)], _GRANTS):
                 return True
             return None if self.bindings(right, bindings_of(table, column)) else False
