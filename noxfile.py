@@ -99,9 +99,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation, and try its links; a warning or a link that leads nowhere is an error."""
     session.install(*EXTRAS, *group("docs"), "-c", CONSTRAINTS)
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "site")
+    session.run("sphinx-build", "-E", "-W", "--keep-going", "-q", "-b", "html", "docs", "site")
+    session.run("python", "docs/extensions/links.py", "site")
     session.log("open site/index.html")
 
 
