@@ -31,7 +31,8 @@ class DerivaMLConfig(BaseModel):
         cache_dir: None is `cache` in the working folder.
         hydra_runtime_output_dir: Hydra's output folder of this job; known by itself under Hydra.
         ml_schema: the schema with deriva-ml's tables.
-        logging_level: of deriva-ml's own messages; deriva_logging_level: of the deriva client's.
+        logging_level: the least level of deriva-ml's own messages, by name or number (30 is WARNING).
+        deriva_logging_level: the same of the deriva client's.
         credential: never printed and never serialized to JSON; None uses deriva's own login.
         s3_bucket: where bags for MINIDs are put.
         use_minid: only with an s3_bucket.

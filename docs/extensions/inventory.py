@@ -82,6 +82,13 @@ def summary(thing: Any) -> str:
     return " ".join((text or "").split("\n\n")[0].split())
 
 
+def to_do(kind: type) -> str:
+    """What somebody does who meets this error: the paragraph of its own docstring that says so; "" without one."""
+    paragraphs = inspect.cleandoc(kind.__doc__ or "").split("\n\n")
+    said = (" ".join(one.split()) for one in paragraphs)
+    return next((one.removeprefix("To do: ") for one in said if one.startswith("To do: ")), "")
+
+
 def load(path: str) -> type:
     """The class at `module:Class`."""
     module, _, name = path.partition(":")

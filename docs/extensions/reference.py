@@ -34,6 +34,7 @@ from inventory import (
     public_errors,
     public_names,
     summary,
+    to_do,
 )
 from sphinx.application import Sphinx
 
@@ -98,6 +99,7 @@ class ErrorsDirective(Written):
         yield from ("```text", tree, "```", "")
         for name, kind in public_errors():
             yield from (f"`{name}` (exit code {getattr(kind, 'exit_code', 1)})", f": {_cell(summary(kind))}", "")
+            yield from (f"  *To do:* {to_do(kind)}", "")
 
 
 class NamesDirective(Written):

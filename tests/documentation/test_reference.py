@@ -86,6 +86,11 @@ def test_every_environment_variable_is_listed():
     assert used - listed == set()
 
 
+def test_every_error_says_what_to_do():
+    """Whoever meets an error wants to know the next step, not the class."""
+    assert [name for name, kind in inventory.public_errors() if len(inventory.to_do(kind).split()) < 3] == []
+
+
 def test_every_error_is_drawn_in_the_tree():
     """The tree at the top of errors.py is what a reader looks at; a class that is not in it is lost."""
     tree = inspect.getdoc(importlib.import_module("deriva_ml_core.errors"))
