@@ -3,8 +3,9 @@ Transfer: small and large outputs beside mlflow and deriva's own uploader, resum
 
     python benchmarks/transfer.py [--only small,large,resume,many,inputs,distance] [--gib 4] [--mlflow PYTHON]
 
-Every subject is a process of its own against a server that is one too: `deriva-ml-catalog serve` for us and for
-deriva's uploader, `mlflow server` for mlflow, all on this machine, with files on the same disk. What is timed is the
+Every subject is a process of its own. mlflow asks `mlflow server`, deriva's uploader asks `deriva-ml-catalog serve`; we
+use the embedded catalog as `hostname="local"` does, inside the process that uploads, and for comparison over HTTP, from
+the same `serve` ("served"). All is on this machine, with files on the same disk. What is timed is the
 upload itself, without the start of Python. mlflow is installed with uv into an environment of its own.
 """
 
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -47,9 +48,12 @@ import json, resource, sys, time
 from pathlib import Path
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
-from deriva_ml_core.catalog.session import CatalogSession
-url, catalog, execution, files, folder = sys.argv[1:]
-with CatalogSession.connect("local", catalog, base_url=url) as session:
+from deriva_ml_core.connection.local import connect_local
+catalog, execution, files, folder = sys.argv[1:]
+local = connect_local(catalog)
+with local.session as session:
+    written = lambda: int(Path("/proc/self/io").read_text().split("wchar: ")[1].split()[0])
+    wrote = written()
     staging = Staging(Path(folder), session)
     start = time.perf_counter()
     if files != "-":
@@ -62,7 +66,8 @@ with CatalogSession.connect("local", catalog, base_url=url) as session:
     report.raise_for_failures()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"s": seconds, "staged_s": staged, "peak_mb": peak, "files": report.total_uploaded,
-                      "requests": session.client.requests_sent - before}))
+                      "requests": session.client.requests_sent - before, "written": written() - wrote}))
+local.close()
 """
 
 MLFLOW = """
@@ -169,10 +174,17 @@ class Bench:
                     file.write(os.urandom(min(MIB, size_bytes - start)))
         return folder
 
-    def upload(self, files: Path | str, *, url: str = "", staging: str = "") -> dict:
-        """Our own upload."""
-        place = self.folder / (staging or f"staging-{self.turn}")
-        return run(sys.executable, UPLOAD, url or self.url, self.catalog, self.execution, files, place)
+    def upload(self, files: Path | str, *, served: str | None = None, staging: str = "") -> dict:
+        """Our own upload: inside the process that uploads, or by asking the server at the URL `served`."""
+        return run(*self.upload_command(files, staging or f"staging-{self.turn}"), env=self.environment(served))
+
+    def upload_command(self, files: Path | str, staging: str) -> list[object]:
+        """The same as a command, without `-c`."""
+        return [sys.executable, UPLOAD, self.catalog, self.execution, files, self.folder / staging]
+
+    def environment(self, served: str | None) -> dict[str, str]:
+        """Where the embedded catalog is."""
+        return {**os.environ, "DERIVA_ML_LOCAL_ROOT": str(self.folder / "server"), "DERIVA_ML_LOCAL_URL": served or ""}
 
     def upload_by_deriva(self, files: Path) -> dict:
         """The uploader of deriva, to the same catalog."""
@@ -208,15 +220,17 @@ def main() -> int:
 
 def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
     """500 files of 4 KiB."""
-    count, ours, theirs = 500, [], []
+    count, ours, served, theirs = 500, [], [], []
     for _turn in range(RUNS):
         files = bench.files(count, 4096)
         theirs.append(count / bench.upload_by_mlflow(files)["s"])
         ours.append(count / bench.upload(files)["s"])
+        served.append(count / bench.upload(bench.files(count, 4096), served=bench.url)["s"])
     derivas = count / bench.upload_by_deriva(bench.files(count, 4096))["s"]
     yield Figure("mlflow, 500 files of 4 KiB", median(theirs), 0, "/s", at_least=True)
     yield Figure("deriva's uploader, the same", derivas, 0, "/s", at_least=True)
     yield Figure("deriva-ml, the same", median(ours), 0, "/s", at_least=True)
+    yield Figure("deriva-ml served, the same", median(served), 0, "/s", at_least=True)
     yield Figure("deriva-ml / mlflow", median(o / t for o, t in zip(ours, theirs, strict=True)), 4, at_least=True)
     yield Figure("deriva-ml / deriva's uploader", median(ours) / derivas, 4, at_least=True)
 
@@ -224,42 +238,60 @@ def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
 def large(bench: Bench, args: argparse.Namespace) -> Iterator[Figure]:
     """One file of 256 MiB, one of 4 GiB."""
     for mib, runs in ((256, RUNS), (round(args.gib * 1024), 1)):
-        ratios, rates, theirs, peaks = [], [], [], []
+        ratios, rates, served, theirs, peaks = [], [], [], [], []
         for _ in range(runs):
             files = bench.files(1, mib * MIB)
             theirs.append(mib / bench.upload_by_mlflow(files)["s"])
             done = bench.upload(files)
             rates.append(mib / done["s"])
             ratios.append(rates[-1] / theirs[-1])
-            peaks.append(done["peak_mb"])
+            shutil.rmtree(files)
+            files = bench.files(1, mib * MIB)
+            by_request = bench.upload(files, served=bench.url)
+            served.append(mib / by_request["s"])
+            peaks += [done["peak_mb"], by_request["peak_mb"]]
             shutil.rmtree(files)
         yield Figure(f"mlflow, {mib} MiB", median(theirs), 0, "MiB/s", at_least=True)
         yield Figure(f"deriva-ml, {mib} MiB", median(rates), 0, "MiB/s", at_least=True)
+        yield Figure(f"deriva-ml served, {mib} MiB", median(served), 0, "MiB/s", at_least=True)
         yield Figure(f"deriva-ml / mlflow, {mib} MiB", median(ratios), 2, at_least=True)
         yield Figure(f"memory of the client, {mib} MiB", max(peaks), 150, "MB")
 
 
 def resume(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
-    """Killed at half of 1 GiB: what the second command sends."""
+    """Killed at half of 1 GiB: what the second command moves, as the system counts it, or as a proxy does."""
     size = 1024 * MIB
-    files = bench.files(1, size)
+    copies = bench.folder / "server" / "uploads"
+    copied = lambda: sum(file.stat().st_size for file in copies.glob("grow-*"))  # noqa: E731  # a count, for a moment
+    kill_at_half(bench, bench.files(1, size), "killed", None, copied, size)
+    second = bench.upload("-", staging="killed")["written"]
+    yield Figure("killed at half: written by the second command", 100 * second / size, 55, "%")
     where = urlsplit(bench.url)
     with MeddlingProxy(where.hostname, where.port) as proxy:
-        arguments = [sys.executable, "-c", UPLOAD, proxy.url, bench.catalog, bench.execution, files]
-        with subprocess.Popen([*map(str, arguments), str(bench.folder / "killed")]) as process:
-            while proxy.bytes_up < size / 2:
-                time.sleep(0.005)
-            process.kill()
+        kill_at_half(bench, bench.files(1, size), "killed-served", proxy.url, lambda: proxy.bytes_up, size)
         before = proxy.bytes_up
-        bench.upload("-", url=proxy.url, staging="killed")
-        yield Figure("killed at half: sent by the second command", 100 * (proxy.bytes_up - before) / size, 55, "%")
+        bench.upload("-", served=proxy.url, staging="killed-served")
+        yield Figure(
+            "served, killed at half: sent by the second command", 100 * (proxy.bytes_up - before) / size, 55, "%"
+        )
+
+
+def kill_at_half(
+    bench: Bench, files: Path, staging: str, served: str | None, moved: Callable[[], int], size: int
+) -> None:
+    """Begin an upload, and kill -9 once half is moved."""
+    python, code, *arguments = map(str, bench.upload_command(files, staging))
+    with subprocess.Popen([python, "-c", code, *arguments], env=bench.environment(served)) as process:
+        while moved() < size / 2:
+            time.sleep(0.005)
+        process.kill()
 
 
 def many(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
     """10,000 files, and a tenth of them."""
     few = bench.upload(bench.files(1_000, 100))
     lots = bench.upload(bench.files(10_000, 100))
-    yield Figure("10,000 files, requests besides the objects'", lots["requests"] - 10_000, 40, "")
+    yield Figure("10,000 files, requests besides the objects'", lots["requests"], 40, "")
     yield Figure("10,000 files / 1,000 files, time of each", lots["s"] / 10 / few["s"], 1.3)
 
 
@@ -292,10 +324,10 @@ def distance(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
 # What it stands on
 
 
-def run(python: Path | str, code: str, *arguments: object) -> dict:
+def run(python: object, code: object, *arguments: object, env: Mapping[str, str] | None = None) -> dict:
     """The facts that a process prints."""
-    command = [str(python), "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [str(python), "-c", str(code), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode != 0:
         raise RuntimeError((done.stderr or done.stdout)[-3000:])
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))  # mlflow says more

@@ -12,13 +12,13 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from deriva_ml_core.assets.handlers import store_output
+from deriva_ml_core.assets.handlers import STORE, store_output
 from deriva_ml_core.assets.ledger import StagedAsset
 from deriva_ml_core.assets.locks import file_lock
 from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner, may_pass
@@ -102,6 +102,7 @@ class _Upload:
         self._sending: dict[str, Lock] = {}
         self._unfinished = staging.folder / "unfinished"
         self._refused: list[Refused] = []
+        self._takes_in = session.object_store is not None and not session.plugins.implements(STORE, beside=["hatrac"])
         self._pending = _due(staging, tables)
         if session.plugins.implements(PREPARE):
             self._refused = prepare_outputs(session, staging, execution_rid, self._pending, workers=workers)
@@ -174,10 +175,10 @@ class _Upload:
         if asset.stored_url and known:
             self._meter.finish(file.path)
             return _Sent(asset, file, 0)
-        md5 = asset.md5 if asset.md5 and known else self._hashed(file, stat)
+        advance = lambda size: self._meter.advance(file.path, size)  # noqa: E731  # a name for the callback
+        md5 = asset.md5 if asset.md5 and known else self._hashed(file, stat, advance)
         target = hatrac_path(asset.table, md5, asset.file_name)
         output = output_of(file, self._execution, size_bytes=stat.st_size, md5=md5)
-        advance = lambda size: self._meter.advance(file.path, size)  # noqa: E731  # a name for the callback
         transfer = Transfer(advance, self._resume_file(target), self._chunk_size, self._lanes)
         with self._sending.setdefault(target, Lock()):  # the same bytes under the same name are one object
             stored_object = store_output(self._session, output, transfer)
@@ -190,8 +191,18 @@ class _Upload:
         )
         return _Sent(stored, file, stat.st_size)
 
-    def _hashed(self, file: StagedFile, stat: os.stat_result) -> str:
-        """The file's MD5; that of a large one is kept, so that a later command goes on without reading it all again."""
+    def _hashed(self, file: StagedFile, stat: os.stat_result, advance: Callable[[int], None]) -> str:
+        """
+        The file's MD5; that of a large one is kept, so that a later command goes on without reading it all again.
+
+        A store in this process takes the file in at the same time, so that it is read once.
+        """
+        if (
+            self._takes_in
+            and stat.st_size > _SMALL_BYTES
+            and (md5 := objects.take_in(self._session, file.path, advance))
+        ):
+            return md5
         md5 = objects.file_md5(file.path)
         if stat.st_size > objects.CHUNKED_FROM_BYTES:
             hashed = replace(file.asset, stored_url=None, md5=md5, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)

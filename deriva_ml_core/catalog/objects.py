@@ -29,6 +29,7 @@ __all__ = [
     "object_path",
     "put_file",
     "read_near",
+    "take_in",
 ]
 
 # A larger file goes in chunks: few enough that each is worth a request, small enough that a broken connection costs
@@ -86,10 +87,22 @@ def put_file(
         raise DerivaMLReadOnlyError("objects can't be stored through a snapshot; connect to the living catalog")
     md5 = md5 or file_md5(path)
     upload = Upload(session.client, path, hatrac_path, md5, content_type, filename or path.name, progress)
+    if session.object_store is not None and (stored := upload.by_call(session.object_store)):
+        return stored
     size = path.stat().st_size
     if size > (chunk_size or CHUNKED_FROM_BYTES):
         return upload.in_chunks(_chunk_bytes(size, chunk_size), resume_file, lanes=lanes)
     return (upload.there() if size >= _ASK_FIRST_BYTES else None) or upload.at_once()
+
+
+def take_in(session: CatalogSession, path: Path, progress: Progress | None = None) -> str | None:
+    """
+    Begin to store a file whose MD5 nobody knows yet, which names the object: `put_file` of it then has little to do.
+
+    Returns:
+        The MD5 as lower-case hex; None where the server is not in this process, or can't take it.
+    """
+    return session.object_store.take_in(path, progress or (lambda _: None)) if session.object_store else None
 
 
 def _chunk_bytes(size: int, wanted: int | None) -> int:

@@ -17,6 +17,7 @@ from urllib3.response import BaseHTTPResponse
 
 from deriva_ml_core.catalog import checksums
 from deriva_ml_core.catalog.http import Body, HttpClient, json_body
+from deriva_ml_core.catalog.in_process import ObjectStore
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch
 
 # Called with the number of bytes that have moved since the last call; negative where they must move again.
@@ -107,6 +108,17 @@ class Upload:
         answer = answer or self.there() or self._put({})
         assert answer is not None
         return answer
+
+    def by_call(self, store: ObjectStore) -> str | None:
+        """Into a server inside this process; None where a request would say why not."""
+        return store.store_object(
+            self.target,
+            self.file,
+            md5=self.md5,
+            content_type=self.content_type,
+            disposition=self._disposition,
+            progress=self._report,
+        )
 
     def there(self) -> str | None:
         """The URL of the version that is there, if it has our content; nothing is left to send then."""

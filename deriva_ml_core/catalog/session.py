@@ -33,6 +33,7 @@ from deriva_ml_core.schema.generations import ML_SCHEMA
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
+    from deriva_ml_core.catalog.in_process import ObjectStore
     from deriva_ml_core.catalog.vocabulary import Vocabularies
 
 # Paths of objects, escaped -> the file that holds each, or None for one that has to be asked for by GET. A way to the
@@ -53,6 +54,7 @@ class CatalogSession:
         snapshot_id: the snapshot that this session reads, or None for the living catalog.
         base_url: scheme://host[:port] that is really asked.
         object_files: tells where a server on this machine keeps objects; None for any other server.
+        object_store: takes files in without HTTP, where the server is in this process; None for any other.
         plugins: those of this connection; loaded when a hook is first called.
     """
 
@@ -64,6 +66,7 @@ class CatalogSession:
         snapshot_id: str | None = None,
         credential: Credential | None = None,
         object_files: ObjectFiles | None = None,
+        object_store: ObjectStore | None = None,
         ml_schema: str = ML_SCHEMA,
         domain_schemas: tuple[str, ...] | None = None,
         default_schema: str | None = None,
@@ -72,6 +75,7 @@ class CatalogSession:
     ) -> None:
         self.client = client
         self.object_files = object_files
+        self.object_store = object_store
         self.plugins = plugins or Plugins()
         self.hostname = client.hostname
         self.base_url = client.base_url
@@ -97,6 +101,7 @@ class CatalogSession:
         credential: Credential | None = None,
         base_url: str | None = None,
         object_files: ObjectFiles | None = None,
+        object_store: ObjectStore | None = None,
         ml_schema: str = ML_SCHEMA,
         domain_schemas: Iterable[str] | None = None,
         default_schema: str | None = None,
@@ -113,6 +118,7 @@ class CatalogSession:
             catalog_id: number or alias; "N@SNAPSHOT" for a snapshot.
             base_url: where to really ask, for the embedded catalog ("http://127.0.0.1:40001"); no stored login then.
             object_files: see ObjectFiles.
+            object_store: a server inside this process.
             known_catalogs: called for the message when there is no such catalog.
             known_as: names the server in this process, where its URL changes; the URL and the login where None.
 
@@ -136,6 +142,7 @@ class CatalogSession:
             snapshot_id=snapshot or None,
             credential=credential,
             object_files=object_files,
+            object_store=object_store,
             ml_schema=ml_schema,
             domain_schemas=tuple(domain_schemas) if domain_schemas else None,
             default_schema=default_schema,

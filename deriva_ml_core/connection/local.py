@@ -121,6 +121,7 @@ def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:
             base_url=server.url,
             credential=server.credential,
             object_files=server.object_files,
+            object_store=server,
             known_catalogs=lambda: _catalog_names(root),
             known_as=root,
             **options,

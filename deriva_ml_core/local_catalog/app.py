@@ -20,6 +20,7 @@ from werkzeug.wrappers import Response
 from .authn import AuthnService, Doorkeeper
 from .ermrest.service import ErmrestService
 from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
+from .hatrac.intake import Described, Progress
 from .hatrac.service import HatracService
 from .http import Request
 from .near import NearService
@@ -101,6 +102,20 @@ class Application:
     def locate(self, raw_paths: Sequence[str]) -> list[Path | None]:
         """Where the content of objects lies on this disk, for whoever owns this process; see Objects.locate."""
         return self._hatrac.locate(self._doorkeeper.owner, raw_paths)
+
+    def take_in(self, file: Path, progress: Progress) -> str | None:
+        """A file's content beside, for `store`; its MD5 in hex. None: a PUT would say what is wrong. See Intake."""
+        try:
+            return self._hatrac.take_in(file, progress)
+        except (Refusal, apsw.Error, OSError):
+            return None
+
+    def store(self, raw_path: str, file: Path, described: Described, progress: Progress) -> str | None:
+        """A file as an object of whoever owns this process; its URL. None as of `take_in`. See Intake."""
+        try:
+            return self._hatrac.store(self._doorkeeper.owner, raw_path, file, described, progress)
+        except (Refusal, apsw.Error, OSError):
+            return None
 
     def _route(self, request: Request) -> Response:
         request.client = self._doorkeeper.identify(request)

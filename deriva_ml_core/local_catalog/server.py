@@ -32,6 +32,7 @@ from cheroot.server import HTTPConnection
 from .app import Application, Service
 from .chunked import ChunkedBody
 from .errors import RootError
+from .hatrac.intake import Described
 from .http import is_loopback
 from .root import Root
 from .users import Users
@@ -91,6 +92,34 @@ class LocalServer:
             For each its file; None where a GET would be refused, so that the caller asks by GET to hear why.
         """
         return self._started().application.locate(paths)
+
+    def take_in(self, file: Path, progress: Callable[[int], object]) -> str | None:
+        """
+        Copy a file's content into the store's folder, where `store_object` finds it; read once, hashed on the way.
+
+        Args:
+            progress: called with the number of bytes that are there, a block at a time; what it raises ends it.
+
+        Returns:
+            The MD5 of the copy, in hex; None where it could not be made, so that the caller goes by PUT to hear why.
+        """
+        return self._started().application.take_in(file, progress)
+
+    def store_object(
+        self, path: str, file: Path, *, md5: str, content_type: str, disposition: str, progress: Callable[[int], object]
+    ) -> str | None:
+        """
+        Make a file the current version of an object, unless it is that already: a PUT with ?parents=true, by a call.
+
+        Args:
+            path: /hatrac/NAME, escaped.
+            md5: what the content must have, in hex.
+            progress: called with the number of bytes that `take_in` has not told.
+
+        Returns:
+            The version's URL, when it is on the disk; None as of `take_in`.
+        """
+        return self._started().application.store(path, file, Described(md5, content_type, disposition), progress)
 
     def start(self) -> "LocalServer":
         """Start, unless running."""

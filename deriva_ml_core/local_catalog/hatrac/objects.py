@@ -5,7 +5,7 @@ Source: Hatrac docs/REST-API.md, "Nested Namespace Resources", "Object Resources
 observed beyond it: NOTES.md "Hatrac".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -131,7 +131,7 @@ class Objects:
         except Refusal:
             if plan.new and not plan.guarded:
                 with self._registry.writing() as db:
-                    object_or_new(db, request, target.path, plan)
+                    object_or_new(db, request.client, target.path, parents=plan.parents)
             raise
 
     def _plan(self, request: Request, path: str) -> "Plan":
@@ -160,33 +160,17 @@ class Objects:
         described = metadata.from_mapping({field: request.headers.get(field) for field in metadata.FIELDS})
         body, size = request.incoming
         with self._store.receive(body, size, md5=metadata.MD5 in described) as incoming:
-            _check_sums(described, incoming)
+            check_sums(described, incoming)
             version = self._add(request, path, plan, incoming, described)
         return created(url(path, version))
 
     def _add(self, request: Request, path: str, plan: "Plan", incoming: Incoming, described: Metadata) -> str:
-        try:
-            self._store.keep(incoming.held, incoming.sha256, self._resources.is_known)
-        except OSError:
-            self._resources.discard([incoming.sha256])
-            raise
-
-        def work(db: apsw.Connection) -> str:
-            found = object_or_new(db, request, path, plan)
-            version = directory.current(db, found.name)
+        def check(version: Version | None) -> None:
             check_preconditions(request, version.etag if version else None)
-            if not self._store.is_kept(incoming.sha256):  # its last version was deleted in between
-                self._store.keep(incoming.held, incoming.sha256, self._resources.is_known)
-            return directory.add_version(
-                db,
-                found.name,
-                sha256=incoming.sha256,
-                size_bytes=incoming.size_bytes,
-                metadata=described,
-                acls={"owner": owners(request.client)},
-            )
 
-        return self._registry.write_together(work)
+        return add_version(
+            self._resources, request.client, path, incoming, described, parents=plan.parents, check=check
+        )
 
     def delete(self, request: Request, target: Target) -> Response:
         """Delete a version, an object with its versions, or a namespace with everything in it."""
@@ -254,7 +238,13 @@ def _checksum_headers(described: Metadata) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _check_sums(described: Metadata, incoming: Incoming) -> None:
+def check_sums(described: Metadata, incoming: Incoming) -> None:
+    """
+    Hold content against the checksums that its maker sent.
+
+    Raises:
+        BadRequest: it is not what they are of.
+    """
     for field, digest in ((metadata.MD5, incoming.md5), (metadata.SHA256, incoming.sha256)):
         told = described.get(field)
         if told and digest != metadata.decode_hash(told):
@@ -263,15 +253,60 @@ def _check_sums(described: Metadata, incoming: Incoming) -> None:
             )
 
 
-def object_or_new(db: apsw.Connection, request: Request, path: str, plan: Plan) -> Found:
+def object_or_new(db: apsw.Connection, client: Client, path: str, *, parents: bool) -> Found:
     """The object to write to, as it is now, not as it was before the body came."""
     lineage = directory.lineage(db, path)
     if lineage[-1].path != path or lineage[-1].deleted:
-        return bind(db, path, request.client, parents=plan.parents, namespace=False)
+        return bind(db, path, client, parents=parents, namespace=False)
     if lineage[-1].is_namespace:
         raise Conflict(f"{url(path)} is a namespace already.")
-    require(request.client, "update", lineage)
+    require(client, "update", lineage)
     return Found(lineage)
+
+
+def add_version(
+    resources: Resources,
+    client: Client,
+    path: str,
+    incoming: Incoming,
+    described: Metadata,
+    *,
+    parents: bool,
+    check: Callable[[Version | None], str | None],
+) -> str:
+    """
+    Make content the current version of an object: first the content is durable, then there is a row of it.
+
+    Args:
+        check: looks at the version that is there when the row is written. It raises a refusal, or returns the
+            identifier of a version that makes a new one needless.
+
+    Returns:
+        The version's identifier.
+    """
+    store = resources.store
+    try:
+        store.keep(incoming.held, incoming.sha256, resources.is_known)
+    except OSError:
+        resources.discard([incoming.sha256])
+        raise
+
+    def work(db: apsw.Connection) -> str:
+        found = object_or_new(db, client, path, parents=parents)
+        if there := check(directory.current(db, found.name)):
+            return there
+        if not store.is_kept(incoming.sha256):  # its last version was deleted in between
+            store.keep(incoming.held, incoming.sha256, resources.is_known)
+        return directory.add_version(
+            db,
+            found.name,
+            sha256=incoming.sha256,
+            size_bytes=incoming.size_bytes,
+            metadata=described,
+            acls={"owner": owners(client)},
+        )
+
+    return resources.registry.write_together(work)
 
 
 def _delete_version(db: apsw.Connection, request: Request, target: Target) -> tuple[set[bytes], list[str]]:

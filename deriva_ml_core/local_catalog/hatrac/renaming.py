@@ -13,7 +13,7 @@ from ..errors import BadRequest, Conflict
 from ..http import Request
 from . import directory
 from .names import Target, canonical, url
-from .objects import Plan, object_or_new, parents_wanted
+from .objects import object_or_new, parents_wanted
 from .resources import Found, Resources, created, owners
 from .rights import may, require
 
@@ -78,8 +78,7 @@ def _rename(db: apsw.Connection, request: Request, source: Found, path: str, com
         versions = [version for version in versions if version.version in command.versions]
     if not versions or path == source.name.path:
         raise Conflict(f"{source.name.url} has no version to rename to {url(path)}.")
-    plan = Plan(new=True, namespace=False, parents=parents_wanted(request), guarded=False)
-    target = object_or_new(db, request, path, plan)
+    target = object_or_new(db, request.client, path, parents=parents_wanted(request))
     if command.copy_acls and may(request.client, "owner", target.lineage):
         directory.set_name_acls(db, target.name, source.name.acls)
     for version in reversed(versions):

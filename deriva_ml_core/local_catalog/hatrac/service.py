@@ -18,6 +18,7 @@ from ..http import Request
 from ..root import Root
 from . import directory
 from .attributes import Attributes
+from .intake import Described, Intake, Progress
 from .names import Target, parse_target
 from .objects import Objects
 from .renaming import Renaming
@@ -38,7 +39,7 @@ class HatracService:
         self._preparing = Lock()
         resources = Resources(root.registry, store)
         objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
-        self._objects = objects
+        self._objects, self._intake = objects, Intake(resources)
         named: dict[str, Handler] = {
             "GET": objects.get,
             "PUT": objects.put,
@@ -76,6 +77,16 @@ class HatracService:
         """Where the content of objects lies on this disk; see Objects.locate."""
         self._prepare()
         return self._objects.locate(client, raw_paths)
+
+    def take_in(self, file: Path, progress: Progress) -> str:
+        """Take in a file of this machine; see Intake.take_in."""
+        self._prepare()
+        return self._intake.take_in(file, progress)
+
+    def store(self, client: Client, raw_path: str, file: Path, described: Described, progress: Progress) -> str:
+        """Make a file of this machine an object; see Intake.store."""
+        self._prepare()
+        return self._intake.store(client, raw_path, file, described, progress)
 
     def _prepare(self) -> None:
         """Make tables and folders on first use: a process that stores no object does not wait for them."""

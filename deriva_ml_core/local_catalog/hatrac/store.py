@@ -18,21 +18,23 @@ import hashlib
 import io
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BadRequest
 from ..http import Readable
+from .streaming import Flushing, Hashes
 
 PIECE_BYTES = 256 * 1024
 SMALL_BYTES = 64 * 1024
 """Up to this size content is taken into memory."""
 _PARALLEL_FROM_BYTES = 4 * 1024 * 1024
-_FLUSH_BYTES = 64 * 1024 * 1024
+_GIVEN_UP_S = 7 * 24 * 3600
+"""Who died so long ago is not taken up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ class ContentStore:
         try:
             with opened as file:
                 large = size_bytes is None or size_bytes >= _PARALLEL_FROM_BYTES
-                hashes = _Hashes(md5=md5, parallel=large)
-                with hashes, _Flushing(file) as flushing:
+                hashes = Hashes(md5=md5, parallel=large)
+                with hashes, Flushing(file) as flushing:
                     received = _copy(body, file, hashes, size_bytes, flushing.written)
                 yield Incoming(path, hashes.sha256, hashes.md5, received)
         finally:
@@ -92,10 +94,36 @@ class ContentStore:
         """A new file under a lock. Between making and locking it, another process may take it for left behind."""
         while True:
             path = self._incoming / f"put-{secrets.token_hex(16)}"
-            file = path.open("xb", buffering=0)
+            file = path.open("x+b", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_nlink:
                 return path, file
+            file.close()
+
+    def growing_file(self, name: str) -> tuple[Path, BinaryIO]:
+        """
+        A file that outlives its process, under a lock; the one of this name where it was left unfinished.
+
+        A file that has become content is not among them: whatever is written to it would change the content. One that
+        another process writes is not, either; then it is a new one, which does not outlive its process.
+        """
+        path = self._incoming / f"grow-{name}"
+        while True:
+            path.touch()
+            try:
+                file = path.open("r+b", buffering=0)
+            except FileNotFoundError:  # removed at this moment
+                continue
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return self._new_file()
+            found = os.fstat(file.fileno())
+            if _is_at(found, path):  # else somebody removed it, under the lock that we have now
+                if found.st_nlink == 1:
+                    return path, file
+                path.unlink()
             file.close()
 
     def keep(self, held: Path | bytes, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
@@ -163,10 +191,16 @@ class ContentStore:
             for number in range(256):
                 (self._objects / f"{number:02x}").mkdir(exist_ok=True)
             _sync(self._objects)
-        for path in self._incoming.glob("put-*"):
+        self._sweep("put-*", older_than_s=0)
+        self._sweep("grow-*", older_than_s=_GIVEN_UP_S)
+
+    def _sweep(self, pattern: str, *, older_than_s: float) -> None:
+        """Remove files that nobody holds a lock on."""
+        for path in self._incoming.glob(pattern):
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                if os.fstat(file.fileno()).st_mtime <= time.time() - older_than_s:
+                    path.unlink()
 
 
 def _small(body: Readable, size_bytes: int, *, md5: bool) -> Incoming:
@@ -182,7 +216,7 @@ def _small(body: Readable, size_bytes: int, *, md5: bool) -> Incoming:
 def hash_file(path: Path, *, md5: bool) -> tuple[bytes, bytes | None, int]:
     """The SHA-256, the MD5 if wanted, and the size of a file."""
     size = path.stat().st_size
-    hashes = _Hashes(md5=md5, parallel=size >= _PARALLEL_FROM_BYTES)
+    hashes = Hashes(md5=md5, parallel=size >= _PARALLEL_FROM_BYTES)
     with path.open("rb", buffering=0) as file, hashes:
         for piece in iter(lambda: file.read(PIECE_BYTES), b""):
             hashes.update(piece)
@@ -206,7 +240,7 @@ def write_at(body: Readable, file: BinaryIO, offset: int, size_bytes: int, *, md
         BadRequest: the body ends early.
     """
     file.seek(offset)
-    hashes = _Hashes(md5=md5, sha256=False, parallel=False)
+    hashes = Hashes(md5=md5, sha256=False, parallel=False)
     with hashes:
         _copy(body, file, hashes, size_bytes)
     os.fdatasync(file.fileno())
@@ -216,7 +250,7 @@ def write_at(body: Readable, file: BinaryIO, offset: int, size_bytes: int, *, md
 def _copy(
     body: Readable,
     file: BinaryIO,
-    hashes: "_Hashes",
+    hashes: Hashes,
     size_bytes: int | None,
     written: Callable[[int], object] | None = None,
 ) -> int:
@@ -244,6 +278,14 @@ def _write_all(file: BinaryIO, piece: bytes) -> None:
         view = view[file.write(view) :]
 
 
+def _is_at(stat: os.stat_result, path: Path) -> bool:
+    """Whether a file that is open is the one that has this name."""
+    try:
+        return os.path.samestat(stat, path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _sync(path: Path) -> None:
     """Make a file or a folder durable."""
     fd = os.open(path, os.O_RDONLY)
@@ -251,74 +293,3 @@ def _sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-class _Flushing:
-    """Has a growing file written to the disk while more comes, so that the last sync is not left with all of it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._dirty_bytes = 0
-        self._pool: ThreadPoolExecutor | None = None
-        self._flush: Future[None] | None = None
-
-    def written(self, size_bytes: int) -> None:
-        """Note what was written; start a flush if that was enough, unless one is under way."""
-        self._dirty_bytes += size_bytes
-        if self._dirty_bytes < _FLUSH_BYTES or (self._flush and not self._flush.done()):
-            return
-        self._pool = self._pool or ThreadPoolExecutor(1, "hatrac-flush")
-        self._flush, self._dirty_bytes = self._pool.submit(os.fdatasync, self._file.fileno()), 0
-
-    def __enter__(self) -> "_Flushing":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None and self._flush is not None:
-            self._pool.shutdown()
-            self._flush.result()  # a full disk shows here, too
-
-
-class _Hashes:
-    """SHA-256 and MD5 of a stream; in parallel each has a thread, which is at most one piece behind."""
-
-    def __init__(self, *, md5: bool, parallel: bool, sha256: bool = True) -> None:
-        self._sha256 = hashlib.sha256() if sha256 else None
-        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
-        self._updates: list[Callable[[bytes], object]] = [
-            hashing.update for hashing in (self._sha256, self._md5) if hashing is not None
-        ]
-        self._parallel = parallel
-        self._stack = ExitStack()
-        self._pool: ThreadPoolExecutor | None = None
-        self._pending: list[Future[object]] = []
-
-    @property
-    def sha256(self) -> bytes:
-        return self._sha256.digest() if self._sha256 else b""
-
-    @property
-    def md5(self) -> bytes | None:
-        return self._md5.digest() if self._md5 else None
-
-    def update(self, piece: bytes) -> None:
-        self._wait()
-        if self._pool is None:
-            for update in self._updates:
-                update(piece)
-        else:
-            self._pending = [self._pool.submit(update, piece) for update in self._updates]
-
-    def _wait(self) -> None:
-        for future in self._pending:
-            future.result()
-        self._pending = []
-
-    def __enter__(self) -> "_Hashes":
-        if self._parallel:
-            self._pool = self._stack.enter_context(ThreadPoolExecutor(len(self._updates), "hatrac-hash"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wait()
-        self._stack.close()

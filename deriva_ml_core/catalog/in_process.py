@@ -1,0 +1,32 @@
+"""
+What a server inside this process does by a call: taking in files, without HTTP between.
+
+The embedded catalog's LocalServer is one. Whatever it can't do it answers with None, and the caller goes by request,
+which does the same, and says what is wrong where something is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+
+class ObjectStore(Protocol):
+    """The objects of a server inside this process."""
+
+    def take_in(self, file: Path, progress: Callable[[int], object], /) -> str | None:
+        """Copy a file's content to where `store_object` finds it, reading it once; its MD5 in hex."""
+
+    def store_object(
+        self,
+        path: str,
+        file: Path,
+        /,
+        *,
+        md5: str,
+        content_type: str,
+        disposition: str,
+        progress: Callable[[int], object],
+    ) -> str | None:
+        """Store a file as an object, unless its content is there; the version's URL, when it is on the disk."""
