@@ -4,8 +4,10 @@ Datasets: 5,000 images cold and warm, beside deriva and bdbag; requests for memb
     python benchmarks/datasets.py [--images 5000] [--rows 1000000]
 
 deriva-ml downloads with hostname="local", as users of the embedded catalog do: from a server in its own process. deriva
-and bdbag get the same rows and files from a server of the same root in this process; so does deriva-ml once more, for
-the ratio of clients over HTTP. Each is a process of its own, whose times have no start of Python in them.
+and bdbag get the same rows and files from a server of the same root in this process, and so does deriva-ml twice more:
+connected by DERIVA_ML_LOCAL_URL, as users of a served catalog are, and with a request for each object, as from any
+Deriva server; that also through a network with a delay, with fewer images, since bdbag asks for one after the other.
+Each download is a process of its own, whose times have no start of Python in them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from pathlib import Path
 
 from _harness import Figure, report
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
+from meddling_proxy import MeddlingProxy
+
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
@@ -36,6 +41,8 @@ from deriva_ml_core.schema import patterns
 from deriva_ml_core.schema.elements import ColumnDef, TableDef
 from deriva_ml_core.schema.install import install_schema
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema, create_tables
+
+DELAY_S, FAR_IMAGES = 0.02, 300
 
 DOWNLOAD = """
 import json, sys, time, resource
@@ -112,6 +119,9 @@ class Bench:
         self.session = CatalogSession.connect("local", **self.where)
         install_schema(self.session)
         create_domain_schema(self.session, "demo")
+        login = folder / "home" / ".deriva" / "credential.json"  # of whoever connects by DERIVA_ML_LOCAL_URL
+        login.parent.mkdir(parents=True)
+        login.write_text(json.dumps({server.netloc: server.credential}))
         row = rows.insert_one(self.session, "deriva-ml:Execution", Description="load", Status="Running")
         self.execution = row["RID"]
 
@@ -131,12 +141,21 @@ class Bench:
         *,
         materialize: bool = True,
         tables: tuple[str, ...] = (),
-        over_http: bool = False,
+        served: bool = False,
+        requests_to: str = "",
     ) -> dict:
-        """Facts of one download in a process of its own, whose embedded server opens the same root."""
-        where = self.where if over_http else {"catalog_id": self.where["catalog_id"]}
+        """
+        Facts of one download in a process of its own, whose embedded server opens the same root.
+
+        Args:
+            served: from this process's server, as users of a served catalog connect.
+            requests_to: a URL of this process's server, asked for each object.
+        """
+        where = {**self.where, "base_url": requests_to} if requests_to else {"catalog_id": self.where["catalog_id"]}
         arguments = json.dumps([where, dataset.dataset_rid, str(self.folder / cache), materialize, tables])
         environment = {**os.environ, "DERIVA_ML_LOCAL_ROOT": str(self.server.path)}
+        if served:
+            environment |= {"DERIVA_ML_LOCAL_URL": self.server.url, "HOME": str(self.folder / "home")}
         command = [sys.executable, "-c", DOWNLOAD, arguments]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         return json.loads(done.stdout)
@@ -169,36 +188,48 @@ def images(bench: Bench, count: int) -> Iterator[Figure]:
     found = [path.asset_rid for path in upload_staged(session, staging, bench.execution).assets["demo/Image"]]
     dataset = create_dataset(session)
     dataset.add_dataset_members({"Image": found})
-    colds, theirs = [], []
-    for turn in range(3):  # in turn, so that a drift of the machine meets both alike
-        colds.append(bench.download(dataset, f"cache-{turn}")["fetched_s"])
-        theirs.append(_theirs(bench, dataset, bench.folder / f"theirs-{turn}"))
-    cold = statistics.median(colds)
+    times: dict[str, list[float]] = {"own": [], "theirs": [], "served": [], "requests": []}
+    for turn in range(3):  # in turn, so that a drift of the machine meets all alike
+        times["own"].append(bench.download(dataset, f"cache-{turn}")["fetched_s"])
+        times["theirs"].append(_theirs(bench, dataset, bench.folder / f"theirs-{turn}", bench.server.url))
+        times["served"].append(bench.download(dataset, f"served-{turn}", served=True)["fetched_s"])
+        by_request = bench.download(dataset, f"requests-{turn}", requests_to=bench.server.url)
+        times["requests"].append(by_request["fetched_s"])
+    cold, theirs, served, by_request = (statistics.median(seconds) for seconds in times.values())
     warm = bench.download(dataset, "cache-0")
     bare = bench.download(dataset, "bare", materialize=False)
-    served = bench.download(dataset, "served", over_http=True)
     yield Figure(f"{count} images, cold", cold, 2.0, "s")
     yield Figure("its tables alone", bare["fetched_s"], 2.0, "s")
-    yield Figure("deriva's export and bdbag's materialize / cold", statistics.median(theirs) / cold, 5, at_least=True)
-    yield Figure(
-        "the same / cold, from a server in another process",
-        statistics.median(theirs) / served["fetched_s"],
-        1,
-        at_least=True,
-    )
+    yield Figure("deriva's export and bdbag's materialize / cold", theirs / cold, 5, at_least=True)
+    yield Figure("the same / cold, from a served catalog", theirs / served, 5, at_least=True)
+    yield Figure("the same / cold, with a request for each object", theirs / by_request, 1, at_least=True)
     yield Figure("warm", warm["fetched_s"], 0.3, "s")
     yield Figure("warm, requests", len(warm["asked"]), 5, "")
     yield Figure("warm, object requests", sum("/hatrac" in one for one in warm["asked"]), 0, "")
+    yield from far(bench, found[:FAR_IMAGES])
 
 
-def _theirs(bench: Bench, dataset: Dataset, folder: Path) -> float:
+def far(bench: Bench, images: list[str]) -> Iterator[Figure]:
+    """A request for each object, through a network."""
+    dataset = create_dataset(bench.session)
+    dataset.add_dataset_members({"Image": images})
+    host, _, port = bench.server.netloc.partition(":")
+    with MeddlingProxy(host, int(port)) as proxy:
+        proxy.delay_s = DELAY_S
+        ours = bench.download(dataset, "far", requests_to=proxy.url)["fetched_s"]
+        theirs = _theirs(bench, dataset, bench.folder / "theirs-far", proxy.url)
+    told = f"{len(images)} images, {DELAY_S * 1000:g} ms away: deriva's and bdbag's / cold"
+    yield Figure(told, theirs / ours, 5, at_least=True)
+
+
+def _theirs(bench: Bench, dataset: Dataset, folder: Path, url: str) -> float:
     keychain = bench.folder / "keychain.json"
-    auth = {"uri": bench.server.url, "auth_type": "cookie", "auth_params": {"cookies": [_cookie(bench)]}}
+    auth = {"uri": url, "auth_type": "cookie", "auth_params": {"cookies": [_cookie(bench)]}}
     keychain.write_text(json.dumps([auth]))
     folder.mkdir()
     arguments = {
         "rid": dataset.dataset_rid,
-        "server": {"host": bench.server.netloc, "protocol": "http", "catalog_id": bench.where["catalog_id"]},
+        "server": {"host": url.removeprefix("http://"), "protocol": "http", "catalog_id": bench.where["catalog_id"]},
         "credential": bench.server.credential,
         "folder": str(folder),
         "keychain": str(keychain),
