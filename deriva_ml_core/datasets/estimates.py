@@ -9,7 +9,7 @@ all; rows that come because others refer to them (executions, workflows) are not
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from deriva_ml_core.datasets.layout import AssetFile, PayloadFile
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.history import DatasetHistory
     from deriva_ml_core.datasets.reach import Reach, TableId, TablePath
     from deriva_ml_core.datasets.specs import DatasetSpec
 
@@ -53,22 +54,37 @@ class BagInfo:
     def __str__(self) -> str:
         from rich.filesize import decimal
 
-        here = "cached" if self.is_cached and not self.missing_files else f"{decimal(self.missing_bytes)} to download"
+        if self.is_cached and not self.missing_files:
+            here = "cached"
+        elif self.missing_files:
+            here = f"{decimal(self.missing_bytes)} to download"
+        else:
+            here = "only the tables to download"
         return (
             f"dataset {self.dataset_rid}@{self.version}: {sum(self.rows.values())} rows in {len(self.rows)} tables, "
             f"{self.files} files, {decimal(self.size_bytes)}; {here}"
         )
 
+    @property
+    def document(self) -> dict[str, object]:
+        """The same for a program."""
+        return asdict(self) | {"rows": dict(self.rows)}
 
-def bag_info(session: CatalogSession, spec: DatasetSpec, cache_dir: Path) -> BagInfo:
+
+def bag_info(
+    session: CatalogSession, spec: DatasetSpec, cache_dir: Path, *, entry: DatasetHistory | None = None
+) -> BagInfo:
     """
     What the bag of a dataset at a version brings; one small query for each way to a table, none of a cached bag.
+
+    Args:
+        entry: the version, where the caller has looked it up.
 
     Raises:
         DerivaMLDatasetNotFound: no such dataset or version.
         DerivaMLTableNotFound: a table to exclude is not there.
     """
-    entry = read_dataset(session, spec.rid, deleted=True).at(spec.version)
+    entry = entry or read_dataset(session, spec.rid, deleted=True).at(spec.version)
     cached = find_bag(session, spec, cache_dir, entry)
     files: Sequence[AssetFile | PayloadFile]
     if cached is not None:

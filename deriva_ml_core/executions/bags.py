@@ -80,7 +80,10 @@ def fetch_bags(
     ml: BagSource, datasets: Sequence[DatasetInput], *, execution_rid: str | None, reporter: Reporter
 ) -> DatasetBags:
     """
-    Bring the bags, from the cache where it has them, and link the datasets to the execution (None: a dry run).
+    Bring the bags, from the cache where it has them, and link the datasets to the execution.
+
+    Args:
+        execution_rid: None of a dry run, which also tells what each bag brings before it comes.
 
     Raises:
         DerivaMLException: one could not be had.
@@ -91,12 +94,19 @@ def fetch_bags(
 
     bags = []
     for dataset in datasets:
-        reporter.say(f"Input dataset {dataset.spec}")
+        reporter.say(f"Input dataset {_described(ml, dataset) if execution_rid is None else dataset.spec}")
         with reporter.transfer(f"dataset {dataset.spec}") as progress:
-            bags.append(fetch_bag(ml.session, dataset.spec, ml.cache_dir, progress=progress))
+            bags.append(fetch_bag(ml.session, dataset.spec, ml.cache_dir, progress=progress, entry=dataset.version))
     if execution_rid is not None:
         link_datasets(ml.session, datasets, execution_rid)
     return DatasetBags(bags)
+
+
+def _described(ml: BagSource, dataset: DatasetInput) -> str:
+    """Rows, files and bytes, and what of them is here; a few requests, which a run that is recorded does without."""
+    from deriva_ml_core.datasets.estimates import bag_info
+
+    return str(bag_info(ml.session, dataset.spec, ml.cache_dir, entry=dataset.version)).removeprefix("dataset ")
 
 
 def link_datasets(session: CatalogSession, datasets: Iterable[DatasetInput], execution_rid: str) -> None:
@@ -105,5 +115,5 @@ def link_datasets(session: CatalogSession, datasets: Iterable[DatasetInput], exe
     linked: dict[str, dict[str, Any]] = {}
     for dataset in datasets:
         row = {"Dataset": dataset.spec.rid, "Execution": execution_rid}
-        linked[dataset.spec.rid] = row | ({"Dataset_Version": dataset.version_rid} if versioned else {})
+        linked[dataset.spec.rid] = row | ({"Dataset_Version": dataset.version.version_rid} if versioned else {})
     rows.insert(session, session.model.ml_table("Dataset_Execution"), linked.values(), skip_existing=True)

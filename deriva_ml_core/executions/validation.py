@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.assets.resolving import CatalogAsset, resolve_assets
 from deriva_ml_core.assets.specs import AssetSpec, LocalFile
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.datasets.history import read_datasets
+from deriva_ml_core.datasets.history import DatasetHistory, read_datasets
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.errors import DerivaMLException, DerivaMLValidationError, nearest
 from deriva_ml_core.workflows.workflow import Workflow
@@ -24,7 +24,7 @@ class DatasetInput:
     """A dataset that exists, in a version that exists."""
 
     spec: DatasetSpec
-    version_rid: str
+    version: DatasetHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _datasets(session: CatalogSession, specs: Sequence[DatasetSpec], findings: _
             findings.problems.append(f"datasets: {err}")
             continue
         # A spec without a version means the current one: fixed here, so that the record says which it was.
-        yield DatasetInput(spec.model_copy(update={"version": version.dataset_version}), version.version_rid)
+        yield DatasetInput(spec.model_copy(update={"version": version.dataset_version}), version)
 
 
 def _no_dataset(session: CatalogSession, rid: str) -> str:

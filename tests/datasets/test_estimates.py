@@ -1,12 +1,16 @@
 """What a download brings is told before it, and what of it is here already."""
 
+import json
+
 import pytest
 
+from deriva_ml_core.cli.executions import main
 from deriva_ml_core.datasets.cache import fetch_bag
 from deriva_ml_core.datasets.dataset import create_dataset
 from deriva_ml_core.datasets.estimates import bag_info
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.errors import DerivaMLDatasetNotFound, DerivaMLTableNotFound
+from deriva_ml_core.executions.reporting import ConsoleReporter
 
 
 @pytest.fixture
@@ -65,3 +69,35 @@ def test_the_users_handle_tells_it(open_ml, image_session, dataset):
     ml = open_ml(image_session.catalog_id)
 
     assert ml.bag_info(f"{dataset.dataset_rid}@1.0.0").files == ml.bag_info(dataset.dataset_rid).files == 4
+
+
+def test_the_command_tells_it(open_ml, image_session, dataset, capsys):
+    """Of several datasets, for a person and for a program; a wrong one is one line."""
+    ml = open_ml(image_session.catalog_id)
+    place = ["--host", "local", "--catalog", ml.catalog_id, "--working-dir", str(ml.working_dir)]
+    rid = dataset.dataset_rid
+
+    assert main(["estimate", f"{rid}@1.0.0", rid, *place]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"dataset {rid}@1.0.0: ")
+    assert told[0].endswith("4 files, 28 bytes; 28 bytes to download")
+    assert "  demo/Image: 4" in told
+    assert main(["estimate", rid, "--json", *place]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert (document["missing_files"], document["rows"]["demo/Image"]) == (4, 4)
+    assert main(["estimate", f"{rid}@7.0.0", *place]) == 2
+    assert "its versions: 0.1.0, 0.2.0, 1.0.0" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_it_before_anything_comes(open_ml, image_session, dataset, workflow, capsys):
+    """And says of the next one that it is here."""
+    ml = open_ml(image_session.catalog_id)
+    for here in ("28 bytes to download", "cached"):
+        execution = ml.create_execution(
+            workflow=workflow, datasets=[dataset.dataset_rid], dry_run=True, reporter=ConsoleReporter()
+        )
+        execution.close("dry run")
+
+        told = capsys.readouterr().err
+        assert f"Input dataset {dataset.dataset_rid}@1.0.0: " in told
+        assert f"4 files, 28 bytes; {here}" in told

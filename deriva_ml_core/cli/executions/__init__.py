@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from deriva_ml_core.cli.executions import (
     comparing,
     downloading,
+    estimating,
     listing,
     publishing,
     recovering,
@@ -32,6 +33,7 @@ SUBCOMMANDS = (
     reporting,
     publishing,
     downloading,
+    estimating,
     watching,
     recovering,
     uploading,
