@@ -25,14 +25,9 @@ _MOST_LINKED_BYTES = 20_000_000
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _LINKED = re.compile(r"(!\[[^\]]*\]\()\s*<?([^)\s>]+)>?((?:\s+\"[^\"]*\")?\s*\))")
 _MAIN, _END_OF_MAIN = "<main>", "</main>"
-# JupyterLab's page without what it would load from other hosts: a record must look the same without them.
-_TEMPLATE = """\
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js -%}{%- endblock -%}
-{%- block jupyter_widgets -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}{%- endblock -%}
-{%- block html_head_js_mermaidjs -%}{%- endblock -%}
-"""
+_ONLY_LIVE = "application/vnd.jupyter.widget-view+json"
+"""What shows nothing without a kernel; its text says what was there."""
+_NO_TEXT = "*(an interactive output: see the notebook)*"
 
 
 def write_markdown(document: Any, path: Path, *, folder: Path, failure: Failure | None = None) -> None:
@@ -55,9 +50,9 @@ def write_markdown(document: Any, path: Path, *, folder: Path, failure: Failure 
 
 def write_html(document: Any, path: Path, *, folder: Path, failure: Failure | None = None) -> None:
     """Write the notebook as one page, as JupyterLab would print it; it loads nothing from anywhere."""
-    from nbconvert.exporters import HTMLExporter
+    from deriva_ml_notebook.page import PageExporter
 
-    exporter = HTMLExporter(raw_template=_TEMPLATE, log=_exporter_log())
+    exporter = PageExporter(_exporter_log())
     resources = {"metadata": {"name": path.stem, "path": str(folder)}}
 
     def render(batch: Any) -> str:
@@ -138,7 +133,19 @@ def _copy(cell: Any, **changes: Any) -> Any:
 def _for_html(cell: Any, folder: Path) -> Any:
     if cell.cell_type == "markdown":
         return _copy(cell, source=_with_pictures(cell, folder), attachments={})
-    return cell
+    if cell.cell_type != "code":
+        return cell
+    return _copy(cell, outputs=[_shown_output(output) for output in cell.outputs])
+
+
+def _shown_output(output: Any) -> Any:
+    """An output as what a page without a kernel can show; formulas by the way that they have in text cells."""
+    data = output.get("data", {})
+    if "text/latex" in data and not any(kind in data for kind in ("text/html", *_IMAGES)):
+        return _copy(output, data={"text/markdown": _text(data["text/latex"])})
+    if _ONLY_LIVE in data:
+        return _copy(output, data={kind: value for kind, value in data.items() if kind != _ONLY_LIVE})
+    return output
 
 
 def _for_markdown(cell: Any, folder: Path) -> Any:
@@ -161,10 +168,11 @@ def _plain_output(output: Any) -> Any:
     if markdown is not None:
         return _copy(output, data={"text/markdown": markdown})
     data = {kind: value for kind, value in output.data.items() if kind in ("text/html", "text/latex", "text/plain")}
+    if "<script" in _text(data.get("text/html", "")):  # a program is nothing to read
+        del data["text/html"]
+        data = data or {"text/markdown": _NO_TEXT}
     if "text/plain" in data:
         data["text/plain"] = without_ansi(_text(data["text/plain"]))
-        if "<script" in _text(data.get("text/html", "")):  # a program is nothing to read
-            del data["text/html"]
     return _copy(output, data=data)
 
 

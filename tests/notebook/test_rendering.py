@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
@@ -128,6 +130,91 @@ def test_the_page_loads_nothing_from_anywhere(rendered):
 
     assert re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?https?:", html) == []
     assert re.findall(r"url\(\s*[\"']?https?:", html) == []
+
+
+@pytest.fixture
+def asked():
+    """A web server's address, and what it has been asked for."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            paths.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_): ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", paths
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_outputs_refer_to_on_other_hosts_is_not_fetched(tmp_path, browser, asked):
+    """Pictures, programs, frames of another server: the page does without; its own programs run."""
+    address, paths = asked
+    elements = (
+        f'<img src="{address}/img"><iframe src="{address}/frame"></iframe><script src="{address}/script"></script>'
+        f'<link rel="stylesheet" href="{address}/style">'
+        f'<script>window.ran = 1; fetch("{address}/fetch").catch(() => 0)</script>'
+    )
+    output = nbformat.v4.new_output("display_data", data={"text/html": elements})
+    cell = nbformat.v4.new_code_cell("x", outputs=[output])
+    write_html(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "page.html", folder=tmp_path)
+    (tmp_path / "bare.html").write_text(f'<img src="{address}/bare">')
+
+    browser.get(f"file://{tmp_path / 'page.html'}")
+    assert browser.execute_script("return window.ran") == 1
+    browser.get(f"file://{tmp_path / 'bare.html'}")
+
+    assert paths == ["/bare"]
+
+
+FORMULAS = {
+    "Inline $e^{i\\pi}+1$ here": ["inline"],
+    "$$\\sum_{i=1}^n x_i \\le \\frac{a}{b}$$": ["block"],
+    "\\begin{equation}\nE = mc^2\n\\end{equation}": ["block"],
+    "\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}": ["block"],
+    "between $5 and $6, `$x$`": [],
+    "unknown $\\mymacro{x}$": [],
+}
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_is_drawn_without_any_program(tmp_path, browser, text):
+    """As MathML, whether in a text cell or put out by a code cell; what can't be translated stays as it was written."""
+    output = nbformat.v4.new_output("display_data", data={"text/latex": text, "text/plain": "<Latex>"})
+    cells = [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell("x", outputs=[output])]
+    write_html(nbformat.v4.new_notebook(cells=cells), tmp_path / "page.html", folder=tmp_path)
+
+    browser.get(f"file://{tmp_path / 'page.html'}")
+
+    drawn = browser.execute_script(
+        "return [...document.querySelectorAll('math')].map(m => [m.getAttribute('display'), m.clientHeight])"
+    )
+    assert [display for display, _ in drawn] == FORMULAS[text] * 2
+    assert all(height > 0 for _, height in drawn)
+    assert not FORMULAS[text] or "\\" not in browser.execute_script("return document.body.innerText")
+    assert FORMULAS[text] or text.replace("`", "") in browser.execute_script("return document.body.innerText")
+
+
+def test_what_needs_a_kernel_is_its_text(tmp_path, browser):
+    """A widget without its state, and what only a program could draw."""
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "a"}, "text/plain": "IntSlider(value=3)"}
+    plot = {"application/vnd.plotly.v1+json": {}, "text/html": "<div><script>draw()</script></div>"}
+    outputs = [nbformat.v4.new_output("display_data", data=data) for data in (widget, plot)]
+    document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=outputs)])
+    write_html(document, tmp_path / "page.html", folder=tmp_path)
+    write_markdown(document, tmp_path / "page.md", folder=tmp_path)
+
+    browser.get(f"file://{tmp_path / 'page.html'}")
+
+    markdown = (tmp_path / "page.md").read_text()
+    assert "IntSlider(value=3)" in browser.execute_script("return document.body.innerText")
+    assert "IntSlider(value=3)" in markdown
+    assert "draw()" not in markdown
+    assert "an interactive output" in markdown
 
 
 @pytest.mark.parametrize("name", ["page.html", "page.md"])
