@@ -82,6 +82,53 @@ def test_blanks_around_rows_do_not_matter(rows):
     assert [row["k"] for row in answer.json] == [1, 2]
 
 
+BODIES = [
+    ("application/json", '[{"k": 1, "t": "é𝄞"}, {"k": 2, "t": "a,\\"b\\n"}\r\n , {"k":3}]\n ', 200),
+    ("application/json", "\ufeff[ ]", 200),
+    ("application/json", '[{"k": 1}, 12]', 409),
+    ("application/json", '[{"k": 1}, 12x]', 400),
+    ("application/json", '[{"k": 1}, {"k": 1}]', 400),
+    ("application/json", '[{"k": 1}] []', 400),
+    ("application/json", '[{"k": 1}, {"t": "no end]', 400),
+    ("application/json", ' {"k": 1} ', 400),
+    ("application/x-json-stream", '{"k": 1, "t": "é𝄞"}\n\n{"k": 2}', 200),
+    ("application/x-json-stream", '{"k": 1}\n{"k": ', 400),
+    ("text/csv", 'k,t\r\n1,"é𝄞, ""x""\r\ny"\r\n2,\r\n3,""', 200),
+    ("text/csv", "k,t\r1,a\r2,b\r", 200),
+    ("text/csv", "k,t\n1,", 200),
+    ("text/csv", 'k,t\n1,"no end\n2,b\n', 400),
+    ("text/csv", "k,t\n1,a,b\n", 400),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "status"), BODIES)
+def test_a_body_means_the_same_wherever_it_is_cut(rows, monkeypatch, kind, body, status):
+    """Bodies are read through a window: a value, a character or a line end that is cut is read on."""
+    name = rows.table({"k": "int4", "t": "text"}, [["k"]])
+    answers = []
+    for size in (1024 * 1024, 1, 2, 3, 7):
+        monkeypatch.setattr("deriva_ml_core.local_catalog.ermrest.bodies._WINDOW_BYTES", size)
+        answer = rows.write("POST", f"entity/{name}", body.encode(), kind, Accept="application/json")
+        written = rows.rows(f"attribute/{name}/k,t@sort(k)")
+        answers.append((answer.status_code, answer.text if answer.status_code != 200 else None, written))
+        rows.delete(f"entity/{name}")
+
+    assert answers == [answers[0]] * 5
+    assert answers[0][0] == status
+
+
+def test_many_rows_are_packed(rows, monkeypatch):
+    """Rows are kept a few at a time, in any number of packs, and lose nothing by it."""
+    monkeypatch.setattr("deriva_ml_core.local_catalog.ermrest.bodies._PACKED_ROWS", 3)
+    name = rows.table({"k": "int4", "t": "text", "f": "float8", "j": "jsonb"}, [["k"]])
+    sent = [{"k": k, "t": None if k % 2 else "é", "f": k / 8, "j": {"a": [k]}} for k in range(10)]
+
+    assert rows.write("POST", f"entity/{name}", sent).status_code == 200
+    assert rows.rows(f"attribute/{name}/k,t,f,j@sort(k)") == sent
+    assert rows.write("PUT", f"entity/{name}", [{**row, "t": "x"} for row in sent]).status_code == 200
+    assert rows.rows(f"aggregate/{name}/n:=cnt(*),t:=cnt_d(t)") == [{"n": 10, "t": 1}]
+
+
 def test_long_bodies_wait_on_disk_for_their_turn(rows, monkeypatch):
     """Of many long bodies at once only one is in memory: the others are files without a name."""
     monkeypatch.setattr("deriva_ml_core.local_catalog.ermrest.dataresources._IN_MEMORY_BYTES", 1000)

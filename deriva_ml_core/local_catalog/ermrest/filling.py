@@ -9,7 +9,7 @@ NOTES.md "Writing rows".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, require, require_foreign_keys
@@ -75,7 +75,7 @@ def _owns(txn: Transaction, client: Client, table: Table) -> bool:
     return bool(Access(txn.model, client).table(table, "owner"))
 
 
-def use_leases(txn: Transaction, client: Client, table: Table, fields: Sequence[Field], rows: Sequence[Row]) -> None:
+def use_leases(txn: Transaction, client: Client, table: Table, fields: Sequence[Field], rows: Iterable[Row]) -> None:
     """
     Take away the leases of the RIDs in rows whose client chose them and is no owner; an owner needs none.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
-from deriva_ml_core.local_catalog.ermrest.bodies import Field, Row, body_format, read_rows
+from deriva_ml_core.local_catalog.ermrest.bodies import Field, Row, Rows, body_format, read_rows
 from deriva_ml_core.local_catalog.ermrest.constraints import check_references, constraint_refusals
 from deriva_ml_core.local_catalog.ermrest.filling import choose_columns, use_leases
 from deriva_ml_core.local_catalog.ermrest.formats import choose_format
@@ -24,7 +24,7 @@ from deriva_ml_core.local_catalog.ermrest.types import Stored
 from deriva_ml_core.local_catalog.ermrest.urlgrammar import Parameters, parse_name, parse_query
 from deriva_ml_core.local_catalog.ermrest.values import stored_default
 from deriva_ml_core.local_catalog.ermrest.written import Input, answer_rows
-from deriva_ml_core.local_catalog.errors import BadRequest
+from deriva_ml_core.local_catalog.errors import BadRequest, Refusal
 
 
 def whole_table(txn: Transaction, name: DataName) -> Table:
@@ -54,10 +54,15 @@ def insert(txn: Transaction, client: Client, request: Input) -> Answer:
     skip = _skips(parameters)
     fields, defaulted = choose_columns(txn, client, table, parameters)
     rows = read_rows(request.body, kind, fields, table.by_name)
-    refuse_repeated(table, fields, rows)
-    use_leases(txn, client, table, fields, rows)
+    if skip:
+        refuse_repeated(table, fields, rows)
     columns = [field.column for field in fields]
-    first = insert_rows(txn, table, columns, rows, defaulted, skip=skip)
+    try:
+        use_leases(txn, client, table, fields, rows)
+        first = insert_rows(txn, table, columns, rows, defaulted, skip=skip)
+    except Refusal:  # rows that are repeated clash; but looking for them costs memory, and is told first (observed)
+        refuse_repeated(table, fields, rows)
+        raise
     RowRights(txn, client).require_references(table, "insert", columns, "r.rowid > ?", (first,))
     page = f"SELECT {{}} FROM {table.live} AS i0 WHERE rowid > ? ORDER BY rowid"
     return answer_rows(txn, [(page, (first,), keys_first(table))], choose_format(parameters, request.accept, kind))
@@ -70,7 +75,7 @@ def _skips(parameters: Parameters) -> bool:
     return word == "skip"
 
 
-def refuse_repeated(table: Table, fields: Sequence[Field], rows: Sequence[Row]) -> None:
+def refuse_repeated(table: Table, fields: Sequence[Field], rows: Iterable[Row]) -> None:
     """
     Refuse a body in which two rows have the same values in all key columns.
 
@@ -94,7 +99,7 @@ def insert_rows(
     txn: Transaction,
     table: Table,
     columns: Sequence[Column],
-    rows: Sequence[Row],
+    rows: Rows,
     defaulted: Iterable[Column],
     *,
     skip: bool,
@@ -134,9 +139,7 @@ def insert_rows(
     return first
 
 
-def _with_rids(
-    txn: Transaction, table: Table, columns: list[Column], rows: Sequence[Row]
-) -> tuple[list[Column], Iterable[Row]]:
+def _with_rids(txn: Transaction, table: Table, columns: list[Column], rows: Rows) -> tuple[list[Column], Iterable[Row]]:
     """
     The rows with a RID each: a new one, or in its one spelling the one that the client chose.
 
@@ -146,15 +149,15 @@ def _with_rids(
     if place is None:
         rids = txn.allocate_rids(len(rows))
         return [*columns, table.rid_column], ((*row, rid) for row, rid in zip(rows, rids, strict=True))
-    rows = [(*row[:place], _spelled(row[place]), *row[place + 1 :]) for row in rows]
-    for row in rows:
-        if row[place] is not None:
-            txn.skip_past(str(row[place]))
-    return columns, rows
+    return columns, ((*row[:place], _chosen(txn, row[place]), *row[place + 1 :]) for row in rows)
 
 
-def _spelled(rid: Stored) -> Stored:
-    return None if rid is None else canonical(str(rid)) or rid
+def _chosen(txn: Transaction, rid: Stored) -> Stored:
+    if rid is None:
+        return None
+    spelled = canonical(str(rid)) or rid
+    txn.skip_past(str(spelled))
+    return spelled
 
 
 def _is_serial(column: Column) -> bool:

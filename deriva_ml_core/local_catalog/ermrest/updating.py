@@ -6,13 +6,13 @@ Source: ERMrest API documentation, "Entity Update", "Attribute Group Update"; NO
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import require, require_foreign_keys
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
-from deriva_ml_core.local_catalog.ermrest.bodies import Field, Row, body_format, read_rows
+from deriva_ml_core.local_catalog.ermrest.bodies import Field, Row, Rows, body_format, read_rows
 from deriva_ml_core.local_catalog.ermrest.constraints import check_references, constraint_refusals
 from deriva_ml_core.local_catalog.ermrest.formats import choose_format
 from deriva_ml_core.local_catalog.ermrest.identifiers import canonical
@@ -64,8 +64,8 @@ def upsert(txn: Transaction, client: Client, request: Input) -> Answer:
 
 
 def _overwrite(
-    txn: Transaction, table: Table, fields: Sequence[Field], rows: Sequence[Row], *, keys: set[int], rights: RowRights
-) -> tuple[list[int], list[Row]]:
+    txn: Transaction, table: Table, fields: Sequence[Field], rows: Iterable[Row], *, keys: set[int], rights: RowRights
+) -> tuple[list[int], Rows]:
     """Write the rows that are there already, as far as the client sees; returns their row ids, and the other rows."""
     key_places = [i for i, field in enumerate(fields) if field.column.oid in keys]
     other_places = [i for i, field in enumerate(fields) if field.column.oid not in keys]
@@ -91,7 +91,7 @@ def _overwrite(
         check_references(txn.db, txn.model, table, *which)
         rights.require_references(table, "update", columns, *which)
         txn.changed()
-    return updated, new
+    return updated, Rows(new)
 
 
 def _sets(table: Table, columns: Sequence[Column]) -> str:
@@ -149,7 +149,7 @@ def _targets(txn: Transaction, table: Table, keys: Sequence[Field], items: Seque
     return targets
 
 
-def _refuse_repeated_keys(keys: Sequence[Field], rows: Sequence[Row]) -> None:
+def _refuse_repeated_keys(keys: Sequence[Field], rows: Iterable[Row]) -> None:
     seen: set[Row] = set()
     for row in rows:
         key = row[: len(keys)]
@@ -164,7 +164,7 @@ def _set_columns(
     table: Table,
     keys: Sequence[Field],
     targets: Sequence[Field],
-    rows: Sequence[Row],
+    rows: Iterable[Row],
     *,
     rights: RowRights,
 ) -> list[Row]:
