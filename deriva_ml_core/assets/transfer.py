@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ def in_parallel(
 
     A job that ends with one of our errors is an outcome, the others go on. Any other exception (Ctrl-C among them)
     stops all: jobs that have not begun are dropped, `stop` is called (to end those that have), and they are waited for.
+    An interpreter that ends starts no more threads: what is done then, is done in turn.
     """
+    if not threading.main_thread().is_alive():
+        yield from in_turn(jobs, work)
+        return
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="deriva-ml-transfer")
     running: dict[Future[Answer], Job] = {}

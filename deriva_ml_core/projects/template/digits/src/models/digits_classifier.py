@@ -26,7 +26,7 @@ def train_classifier(
     seed: int = 0,
     ml_instance: DerivaML | None = None,
     execution: Execution | None = None,
-) -> None:
+) -> float:
     """Train on a part of the input images, test on the rest, and leave weights, metrics, a chart and predictions.
 
     Args:
@@ -38,6 +38,9 @@ def train_classifier(
         seed: of the split and of the first weights; the same seed gives the same model.
         ml_instance: the catalog; given by deriva-ml-run.
         execution: the record of this run; given by deriva-ml-run.
+
+    Returns:
+        Accuracy on the test images: what a sweeper that optimizes looks at.
     """
     import joblib
     from sklearn.metrics import accuracy_score
@@ -61,15 +64,16 @@ def train_classifier(
             print(f"epoch {epoch:3d}: loss {model.loss_:.4f}, test {model.score(test_images, test_labels):.1%} right")
 
     predicted = model.predict(test_images)
+    accuracy = float(accuracy_score(test_labels, predicted))
     metrics = {
-        "accuracy": float(accuracy_score(test_labels, predicted)),
+        "accuracy": accuracy,
         "train_accuracy": float(model.score(train_images, train_labels)),
         "train_images": len(train_images),
         "test_images": len(test_images),
         "epochs": epochs,
         "loss": losses,
     }
-    print(f"test accuracy {metrics['accuracy']:.1%}")
+    print(f"test accuracy {accuracy:.1%}")
 
     # What is registered here is uploaded when the model returns, and linked to the execution.
     weights = execution.asset_file_path(
@@ -88,6 +92,7 @@ def train_classifier(
         "Execution_Asset", "predictions.csv", asset_types="Output_File", description="One line for each test image."
     )
     write_predictions(predictions, test_rids, test_labels, predicted, model.predict_proba(test_images).max(axis=1))
+    return accuracy
 
 
 def read_images(execution: Execution) -> tuple[list[str], np.ndarray, list[str]]:
