@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
@@ -23,8 +24,7 @@ BENCHMARKS_HEAD = """\
 # Measurements
 
 Written by `nox -s bench`. Each table is one run of one benchmark: its subjects took turns on the same machine, so that
-ratios mean something and seconds only there. What each benchmark does, and what each peer records, stands at the top of
-its file in `benchmarks/`.
+ratios mean something and seconds only there.
 
 """
 
@@ -118,12 +118,16 @@ def bench(session: nox.Session) -> None:
     """Measure, as ratios within one run, and write docs/benchmarks.md; nox -s bench -- startup measures only that."""
     session.install(*EXTRAS, *group("test"), "-c", CONSTRAINTS)
     env: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
+    page = ROOT / "docs" / "benchmarks.md"
     if not session.posargs:
-        page = ROOT / "docs" / "benchmarks.md"
         page.write_text(BENCHMARKS_HEAD, encoding="utf-8")
         env["BENCH_PAGE"] = str(page)
     names = session.posargs or sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
     for name in names:
+        if "BENCH_PAGE" in env:
+            does = ast.get_docstring(ast.parse((ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")))
+            with page.open("a", encoding="utf-8") as file:
+                file.write(f"## {name.capitalize()}\n\n{does}\n\n")
         session.run("python", f"benchmarks/{name}.py", env=env, success_codes=range(128))  # a missed bound is told
 
 

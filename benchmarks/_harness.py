@@ -112,7 +112,7 @@ def report(title: str, samples: Mapping[str, Sample], figures: list[Figure]) -> 
 
 
 def _markdown(title: str, tables: Iterable[tuple[Sequence[str], Iterable[Sequence[str]]]]) -> Iterator[str]:
-    yield from (f"## {title}", "", f"{machine()}; {datetime.now(UTC):%Y-%m-%d}", "")
+    yield from (f"### {title}", "", f"{machine()}; {datetime.now(UTC):%Y-%m-%d}", "")
     for head, rows in tables:
         yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
         yield from (f"| {' | '.join(row)} |" for row in rows)
