@@ -14,4 +14,3 @@ html_theme = "furo"
 html_title = "deriva-ml"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["toc.empty_glob"]  # benchmarks.md is there once `nox -s bench` has written it
