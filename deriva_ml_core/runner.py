@@ -81,7 +81,8 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
         BaseException: whatever the model raises; the execution is recorded as Failed, or Aborted for Ctrl-C and
             SIGTERM.
     """
-    with in_its_place(current_place()) as place, known_models_trusted(place is not None):
+    saves: list[Save] = []
+    with in_its_place(current_place()) as place, giving_way(saves), known_models_trusted(place is not None):
         model = script_config if script_config is not None else model_config
         require_model(model, "script_config" if script_config is not None else "model_config")
         with termination_raises(), _connected(deriva_ml, ml_class) as ml:
@@ -96,7 +97,7 @@ def run_model(  # noqa: PLR0917  # the signature that projects configure
             )
             if place is None and not dry_run:
                 recover_quietly(ml)
-            run = _Run(ml, model, configuration, job, _reporter(ml, place), place=place)
+            run = _Run(ml, model, configuration, job, _reporter(ml, place), place=place, saves=saves)
             if dry_run:
                 run.dry(call=script_config is not None)
             elif later_task(os.environ):
@@ -217,19 +218,15 @@ class _Run:
         reporter: Reporter,
         *,
         place: Place | None,
+        saves: list[Save],
     ) -> None:
         self._ml, self._model, self._configuration = ml, model, configuration
-        self._job, self._reporter, self._place = job, reporter, place
-        self._saves: list[Save] = []
+        self._job, self._reporter, self._place, self._saves = job, reporter, place, saves
 
     def recorded(self) -> Any:
         """Run it and record it; the objective that it returns."""
         if self._place is not None:
             self._place.require_catalog(self._ml.hostname, self._ml.catalog_id)
-        with giving_way(self._saves):
-            return self._run_recorded()
-
-    def _run_recorded(self) -> Any:
         execution = self._ml.create_execution(
             self._configuration, code=self._code(), hydra=self._job, reporter=self._reporter, place=self._place
         )
@@ -259,6 +256,7 @@ class _Run:
         that writes nothing to the catalog.
         """
         execution = self._ml.create_execution(self._configuration, dry_run=True, code=self._code(), hydra=self._job)
+        execution.saves = self._saves
         try:
             self._model(ml_instance=self._ml, execution=execution)
         finally:

@@ -16,12 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from hydra.core.utils import JobReturn, JobStatus
+
 from deriva_ml_core.executions.fate import fate_of_job
 from deriva_ml_hydra_plugins.lost_jobs import lost
 
 _LOOK_EVERY_S = 1.0
 _RESULT_WITHIN_S = 5.0
 """After the end of a SLURM job, for a shared file system to show the result that it wrote."""
+_TIMED_OUT = "Job not requeued because: timed-out"
+"""What submitit's own handler of the warning says; tests/hydra_behaviours pins it."""
 
 
 class _Paths(Protocol):
@@ -49,14 +53,19 @@ class PatientJob:
     def __init__(self, job: SubmititJob, *, slurm: bool) -> None:
         self._job, self._slurm = job, slurm
 
-    def results(self) -> list[Any]:
+    def results(self) -> list[JobReturn]:
         """Of each task; a failed JobReturn where there is none."""
         try:
             if self._slurm and (why := self._ended_without_result()):
                 return [lost(why)]
-            return self._job.results()
+            return [self._in_plain_words(one) for one in self._job.results()]
         except Exception as err:  # noqa: BLE001  # killed, timed out, or what it left can't be read: this job's fate
-            return [lost(err)]
+            return [self._in_plain_words(lost(err))]
+
+    def _in_plain_words(self, result: JobReturn) -> JobReturn:
+        """A time-out of which SLURM warned before our own handler stood is told as any other."""
+        timed_out = result.status is JobStatus.FAILED and _TIMED_OUT in str(result._return_value)  # noqa: SLF001
+        return lost(f"time-out: SLURM job {self._job.job_id} came to its time limit") if timed_out else result
 
     def _ended_without_result(self) -> str | None:
         """Wait until there is a result of each task, or SLURM says that none will come, and why."""

@@ -30,6 +30,7 @@ EVENTS = {
     "launcher_ctrl_c": "Ctrl-C to the launching process",
     "launcher_sigterm": "SIGTERM to the launching process",
     "launcher_sigkill": "SIGKILL to the launching process",
+    "launcher_detached": "Ctrl-C to the launching process, and the jobs are left running at the user's choice",
     "timeout": "SLURM time-out",
     "timeout_restarts": "SLURM time-out, restarts allowed",
     "timeout_deaf": "SLURM time-out, and the model ignores the warning",
@@ -38,6 +39,13 @@ EVENTS = {
     "preemption": "preemption",
     "preemption_no_requeue": "preemption of a job that may not be requeued",
     "node_lost": "the node is lost",
+    "node_cut_off": "the node is lost to SLURM, which starts the job again, but the old process lives",
+}
+OF_SLURM = EVENTS.keys() - {*list(EVENTS)[: list(EVENTS).index("launcher_detached")]}
+"""Only SLURM does these; every other cell is there."""
+REMARKS = {
+    ("sigterm", "submitit_local"): "submitit's processes ignore it",
+    ("sigterm", "slurm"): "submitit's processes ignore it, since SLURM sends it before a preemption",
 }
 INTRODUCTION = """\
 # What is recorded when something dies
@@ -50,8 +58,10 @@ the command is not 0 unless all went well.
 The tests write this page, and fail where it is no longer so: `tests/sweeps/test_crash_matrix.py`,
 `tests/sweeps/test_launching_process.py`, `tests/sweeps/test_catalog_away.py`, `tests/slurm`. "(recovered)": after
 `deriva-ml-executions recover`, or any later command on the same working folder, because the process that would have
-told the catalog was itself killed, or could not reach it. Under basic the job's process is the launching process. A
-cell is empty where there is no SLURM to do it.
+told the catalog was itself killed, or could not reach it. "of SLURM": nothing else does this.
+
+Under `basic`, and in a run alone, the job's process is the launching process: what ends one ends both, and the jobs
+that had no turn are Aborted. `deriva-ml-run --resume` runs what is left.
 
 """
 
@@ -64,15 +74,24 @@ def render() -> str:
     events = [*(event for event in EVENTS if event in known), *sorted(known - EVENTS.keys())]
     lines = [f"| what happens | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
     for event in events:
-        cells = (_cell(files[column].get(event)) for column in columns)
+        cells = (_cell(files[column].get(event), event, column) for column in columns)
         lines.append(f"| {EVENTS.get(event, event)} | {' | '.join(cells)} |")
     return INTRODUCTION + "\n".join(lines) + "\n"
 
 
-def _cell(found: dict[str, object] | None) -> str:
+def _cell(found: dict[str, object] | None, event: str, column: str) -> str:
+    """
+    What one cell says.
+
+    Raises:
+        KeyError: no test has seen it, though it makes sense.
+    """
     if found is None:
-        return ""
-    reason = f": {found['reason']}" if found.get("reason") else ""
+        if event in OF_SLURM:
+            return "of SLURM"
+        raise KeyError(f"no test has seen {event} under {column}")
+    said = found.get("reason") or REMARKS.get((event, column))
+    reason = f": {said}" if said else ""
     recovered = " (recovered)" if found.get("recovered") else ""
     return f"{found['status']}{recovered}{reason}".replace("|", "\\|")
 

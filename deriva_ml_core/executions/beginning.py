@@ -17,12 +17,14 @@ import json
 import logging
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
+from deriva_ml_core.executions.heart import HEARTBEAT_S
 from deriva_ml_core.executions.journal import FILE_NAME, Change, Journal, JournalEntry, now, read_entry, write_beside
 from deriva_ml_core.executions.owner import slurm_facts, slurm_job
 from deriva_ml_core.executions.signals import Superseded
@@ -41,6 +43,11 @@ CHECKPOINTS = "checkpoints"
 """In a child's folder: what its model saved before SLURM interrupted it."""
 ATTEMPTS = "attempts"
 """Below a child's folder: what earlier attempts left, one folder each."""
+SILENT_S = 1.5 * HEARTBEAT_S
+"""A process whose heart has not beaten for so long is not waited for."""
+GONE_AFTER_S = 2.5 * HEARTBEAT_S
+"""By then a process that has lost the record has ended: it notices at its next heartbeat, and has another to stop."""
+_LOOK_EVERY_S = 0.5
 
 
 def first_entry(
@@ -74,7 +81,12 @@ def begin(session: CatalogSession, folder: Path, entry: JournalEntry) -> Journal
         WorkingFolderError: the folder can't be written.
         Superseded: SLURM has started the job of this process again, and that one was faster.
     """
-    journal = Journal.start(folder, _again(folder, entry))
+    last = _last_attempt(folder)
+    before = read_entry(last) if last else None
+    if last == folder and before is not None:
+        journal = _succeed(folder, before, entry)
+    else:
+        journal = Journal.start(folder, _continued(entry, before))
     if "row" not in entry.pending:
         return journal
     try:
@@ -88,16 +100,40 @@ def begin(session: CatalogSession, folder: Path, entry: JournalEntry) -> Journal
     return journal
 
 
-def _again(folder: Path, entry: JournalEntry) -> JournalEntry:
-    """The entry of a job that has run before: its history goes on."""
-    last = _last_attempt(folder)
-    if last is None:
+def _continued(entry: JournalEntry, before: JournalEntry | None) -> JournalEntry:
+    """The entry of a job that may have run before: its history goes on."""
+    if before is None:
         return entry
-    before = read_entry(last)
-    if last == folder:
-        _require_latest(before, entry)
-        put_aside(folder)  # also of one that SLURM interrupted: its model starts anew, and stages its outputs anew
     return replace(entry, changes=(*before.changes, *entry.changes), restarts=before.restarts + 1)
+
+
+def _succeed(folder: Path, before: JournalEntry, entry: JournalEntry) -> Journal:
+    """
+    Go on in the folder of a process that SLURM has interrupted or lost: the record is ours first, then what it left is
+    put aside. The model starts anew, and stages its outputs anew.
+
+    Raises:
+        Superseded: that process is the newer one.
+    """
+    _require_latest(before, entry)
+    kept = (folder / FILE_NAME).read_bytes()
+    journal = Journal.start(folder, _continued(entry, before))
+    _await_the_end_of(before)
+    put_aside(folder, kept)
+    return journal
+
+
+def _await_the_end_of(before: JournalEntry) -> None:
+    """
+    Wait for a process that may live, on a node that SLURM has lost, to notice that the record is not its own: until
+    then it would write into the folder in which we stage.
+    """
+    beat = before.heartbeat
+    if not before.unfinished or before.owner is None or beat is None or (now() - beat).total_seconds() > SILENT_S:
+        return
+    until = time.monotonic() + GONE_AFTER_S
+    while before.owner.is_alive is not False and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)  # nobody tells of the end of a process that is not our child
 
 
 def _require_latest(before: JournalEntry, entry: JournalEntry) -> None:
@@ -116,9 +152,12 @@ def _last_attempt(folder: Path) -> Path | None:
     return folder / ATTEMPTS / str(last) if last else None
 
 
-def put_aside(folder: Path) -> Path:
+def put_aside(folder: Path, journal: bytes | None = None) -> Path:
     """
     Move what an attempt that has ended left behind to a folder of its own; the journal and the checkpoints stay.
+
+    Args:
+        journal: of that attempt; None where it is the one in the folder, which is copied.
 
     Raises:
         WorkingFolderError: the folder can't be written.
@@ -130,7 +169,7 @@ def put_aside(folder: Path) -> Path:
         for path in folder.iterdir():
             if path.name not in (ATTEMPTS, CHECKPOINTS, FILE_NAME):
                 path.rename(aside / path.name)
-        shutil.copy2(folder / FILE_NAME, aside / FILE_NAME)
+        (aside / FILE_NAME).write_bytes(journal or (folder / FILE_NAME).read_bytes())
     except OSError as err:
         raise WorkingFolderError(f"the working folder can't be written: {aside}: {err.strerror or err}") from err
     return aside

@@ -18,6 +18,7 @@ _SLURM = {
     "array_task_id": "SLURM_ARRAY_TASK_ID",
     "partition": "SLURM_JOB_PARTITION",
     "node": "SLURMD_NODENAME",
+    "nodes": "SLURM_JOB_NODELIST",
     "cluster": "SLURM_CLUSTER_NAME",
     "restarts": "SLURM_RESTART_COUNT",
     "launcher": "SUBMITIT_EXECUTOR",

@@ -1,5 +1,6 @@
 """One process writes an execution's record: one that was only taken for dead stops, and neither writes nor commits."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -51,6 +52,7 @@ def test_a_journal_that_another_process_has_taken_over_is_not_written(tmp_path):
 
 def test_an_older_start_of_a_slurm_job_does_not_begin_after_the_newer(tmp_path, monkeypatch):
     """It was slow, on a node that SLURM took for lost."""
+    monkeypatch.setattr("deriva_ml_core.executions.beginning.GONE_AFTER_S", 0.0)
     folder = tmp_path / "1-A"
     Journal.start(folder, JournalEntry(rid="1-A", owner=ANOTHER, slurm=ANOTHER.slurm))
 
@@ -62,6 +64,50 @@ def test_an_older_start_of_a_slurm_job_does_not_begin_after_the_newer(tmp_path, 
             assert read_entry(folder).owner == ANOTHER
         else:
             assert begin(None, folder, entry).entry.restarts == int(restarts)
+
+
+LIVING = """
+import sys
+from pathlib import Path
+from deriva_ml_core.executions.journal import Journal, JournalEntry
+Journal.start(Path(sys.argv[1]), JournalEntry(rid="1-A", detail="older"))
+(Path(sys.argv[1]) / "assets").mkdir()
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_newer_start_waits_for_a_process_that_lives_before_it_stages(tmp_path):
+    """The record is its own at once; what the older one wrote until it ended is put aside, and nothing is mixed."""
+    folder = tmp_path / "1-A"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", LIVING, str(folder)], **pipes) as older:
+        older.stdout.readline()
+        newer = threading.Thread(target=begin, args=(None, folder, JournalEntry(rid="1-A")))
+        newer.start()
+        while read_entry(folder).owner != this_process():  # ends when it has it; the suite's time-out when not
+            pass
+        assert not (folder / "attempts").exists()
+        (folder / "assets" / "last.txt").write_text("of the older")
+        older.stdin.close()
+        older.wait()
+        newer.join()
+
+    assert (folder / "attempts/1/assets/last.txt").read_text() == "of the older"
+    assert not (folder / "assets").exists()
+    assert read_entry(folder / "attempts/1").detail == "older"
+    assert read_entry(folder).restarts == 1
+
+
+def test_a_process_whose_heart_is_silent_is_not_waited_for(tmp_path):
+    """Nobody knows of a process elsewhere; SLURM has kept the job waiting for longer than it takes to notice."""
+    folder = tmp_path / "1-A"
+    Journal.start(folder, JournalEntry(rid="1-A", owner=replace(ANOTHER, slurm={})))
+    file = folder / "journal.json"
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps({**document, "heartbeat": "2026-01-01T00:00:00+00:00"}))
+
+    assert begin(None, folder, JournalEntry(rid="1-A")).entry.restarts == 1
 
 
 def test_an_execution_that_was_taken_over_commits_nothing(ml, workflow):

@@ -139,6 +139,8 @@ def test_submitit_leaves_or_raises_when_slurm_warns():
     assert source.index("raise utils.UncompletedJobError") < source.index("self.env._requeue") < source.index("_exit()")
     assert "sys.exit(" in inspect.getsource(environment.SignalHandler._exit)
     assert issubclass(utils.UncompletedJobError, Exception)
+    assert 'f"Job not requeued because: {no_requeue_reason}."' in source
+    assert 'no_requeue_reason = "timed-out too many times"' in source
     assert environment.JobEnvironment.USR_SIG == "USR2"
     assert 'check_call(["scontrol", "requeue"' in inspect.getsource(slurm.SlurmJobEnvironment._requeue)
     assert "-> bool" in inspect.getsource(environment.SignalHandler.has_timed_out)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from disk_fixture import small_disk_at
@@ -73,25 +74,26 @@ class Served:
         return self.project.environment(**self._variables)
 
     def run(self, *arguments: str, **options):
-        return self.project.run(*arguments, **self._variables, **options)
+        return self.project.run(*arguments, timeout=600, **self._variables, **options)
 
     def recover(self):
         """`deriva-ml-executions recover`."""
         folder = ["--working-dir", str(self.working_dir)] if self.working_dir else []
         return self.run("recover", "--host", "local", "--catalog", "demo", *folder, command="deriva-ml-executions")
 
-    def start(self, *arguments: str, terminal: int | None = None, **options) -> subprocess.Popen:
-        """deriva-ml-run in the background, in a session of its own; it writes to a terminal where one is given."""
+    def start(self, *arguments: str, terminal: int | None = None) -> subprocess.Popen:
+        """deriva-ml-run in the background, in a session of its own, whose terminal is the one that is given."""
         folder = [f"deriva_ml.working_dir={self.working_dir}"] if self.working_dir else []
+        at_terminal = [] if terminal is None else ["setsid", "--ctty"]  # it becomes the command
         return subprocess.Popen(
-            [str(self.project.command("deriva-ml-run")), *arguments, *folder],
+            [*at_terminal, str(self.project.command("deriva-ml-run")), *arguments, *folder],
             cwd=self.project.root,
             env=self.environment(),
+            stdin=terminal,
             stderr=subprocess.PIPE if terminal is None else terminal,
             stdout=subprocess.DEVNULL,
             text=True,
-            start_new_session=True,
-            **options,
+            start_new_session=terminal is None,
         )
 
     @property
@@ -107,6 +109,12 @@ class Served:
             )
         finally:
             session.close()
+
+    def stored(self, row: dict) -> bytes:
+        """The content of an asset's row."""
+        asked = Request(self.url + row["URL"], headers={"Authorization": f"Bearer {self.token}"})
+        with urlopen(asked) as answer:
+            return answer.read()
 
     def tree(self, parent: str | None = None) -> tuple[dict, list[dict]]:
         """A sweep's (parent, children in their order); the only one's without a RID."""
@@ -205,7 +213,7 @@ def _end(process: subprocess.Popen) -> None:
     process.communicate(timeout=60)
 
 
-def wait_until(condition, seconds: float = 120) -> None:
+def wait_until(condition, seconds: float = 600) -> None:
     """SLURM tells nobody when something has changed."""
     until = time.monotonic() + seconds
     while not condition() and time.monotonic() < until:

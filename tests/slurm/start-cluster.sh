@@ -6,7 +6,7 @@ set -euo pipefail
 LAB=${LAB:?the folder of the cluster} NODES=${NODES:-2} CPUS=${CPUS:-4} MEM=${MEM:-64000} ACCT=${ACCT:-1} BASE=${BASE:-16817}
 H=$(hostname -s) PATH=$PATH:/usr/sbin
 up() { [ -s "$LAB/$1.pid" ] && kill -0 "$(cat "$LAB/$1.pid")" 2>/dev/null; }      # is daemon $1 ours and alive?
-wait_for() { for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep .05; done; echo "timeout: $*" >&2; return 1; }
+wait_for() { for _ in $(seq 2400); do "$@" >/dev/null 2>&1 && return; sleep .05; done; echo "timeout: $*" >&2; return 1; }
 mkdir -p "$LAB"/{state,spool,db,log}; chmod 755 "$LAB"
 export SLURM_CONF=$LAB/slurm.conf MYSQL_UNIX_PORT=$LAB/mysql.sock
 echo "export SLURM_CONF=$SLURM_CONF" > "$LAB/env"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import re
+import select
 import signal
+import struct
+import termios
 from contextlib import suppress
 
 import pytest
@@ -111,7 +116,7 @@ def test_a_sweep_that_is_told_to_end_cancels_its_jobs_and_can_be_resumed(started
         assert process.poll() is None, process.communicate()
 
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
     finally:
         os.kill(dbd, signal.SIGCONT)
 
@@ -142,17 +147,45 @@ def test_a_sweep_that_is_told_to_end_cancels_its_jobs_and_can_be_resumed(started
     assert not again & jobs
 
 
-def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, slurm_cell, wait_until):
-    """Detach: the jobs go on, the record stays open, and `watch` completes it; `recover` guesses nothing meanwhile."""
+@pytest.fixture
+def terminal():
+    """Two ends of one of 40 lines of 140 columns: ours, and that of a process whose terminal it is."""
     ours, theirs = pty.openpty()
-    made, process = started("model_config.event=slow,late", stdin=theirs, terminal=theirs)
-    wait_until(lambda: len(list(made.project.root.glob("started-*"))) == 2 or process.poll() is not None)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
 
-    os.kill(process.pid, signal.SIGINT)
-    said = _read_until(ours, "leave them running?")
-    os.write(ours, b"d\n")
-    said += _read_until(ours, "watch")
-    process.wait(timeout=60)
+
+@pytest.fixture
+def at_a_terminal(started, terminal):
+    """Call it for (project, process) of a sweep whose two jobs run, as a live table on the terminal shows."""
+    ours, theirs = terminal
+
+    def start():
+        made, process = started("model_config.event=slow,late", terminal=theirs)
+        runs = r"Running +[\d.]+ s +\S+ RUNNING n\d"
+        rows = [rf"{number} +\S+ +model_config.event={name} +{runs}" for number, name in enumerate(("slow", "late"))]
+        _read_until(ours, "(?s)" + ".*?".join(rows))
+        return made, process
+
+    return start
+
+
+KEY_CTRL_C = b"\x03"
+
+
+def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(at_a_terminal, terminal, slurm_cell):
+    """Detach: the jobs go on, the record stays open, and `watch` completes it; `recover` guesses nothing meanwhile."""
+    made, process = at_a_terminal()
+
+    os.write(terminal[0], KEY_CTRL_C)
+    said = _read_until(terminal[0], "leave them running\\?")
+    os.write(terminal[0], b"what?\n")
+    said += _read_until(terminal[0], "leave them running\\?")  # asked again: that was no answer
+    os.write(terminal[0], b"d\n")
+    said += _read_until(terminal[0], "deriva-ml-executions watch ")
+    process.wait(timeout=600)
 
     assert "2 SLURM job(s) wait or run" in said
     parent, children = made.tree()
@@ -166,16 +199,38 @@ def test_ctrl_c_on_a_terminal_can_leave_the_jobs_running(started, slurm_cell, wa
     parent, children = made.tree()
     assert [parent["Status"], *(child["Status"] for child in children)] == ["Uploaded"] * 3
     assert [row["Filename"] for row in made.rows("Execution_Metadata")].count("report.html") == 1
-    slurm_cell("launcher_ctrl_c", "Uploaded", "left running, at the user's choice", recovered=True)
-    os.close(ours)
-    os.close(theirs)
+    slurm_cell("launcher_detached", "Uploaded", "", recovered=True)
 
 
-def _read_until(terminal, words):
-    text = ""
-    while words not in text:
-        text += os.read(terminal, 4096).decode(errors="replace")
-    return text
+def test_ctrl_c_on_a_terminal_can_cancel_the_jobs(at_a_terminal, terminal, slurm_cell):
+    """Ended in SLURM and on the record, before the command ends."""
+    made, process = at_a_terminal()
+
+    os.write(terminal[0], KEY_CTRL_C)
+    _read_until(terminal[0], "leave them running\\?")
+    os.write(terminal[0], b"c\n")
+    said = _read_until(terminal[0], "0 of 2 jobs Uploaded")
+    process.wait(timeout=600)
+
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Cancelling 2 SLURM job(s)" in said
+    parent, children = made.tree()
+    assert [parent["Status"], *(child["Status"] for child in children)] == ["Aborted"] * 3
+    slurm_cell("launcher_ctrl_c", children[0]["Status"], children[0]["Status_Detail"])
+    (array,) = {made.journal(child["RID"])["slurm"]["array_job_id"] for child in children}
+    ours = {state for job, state in made.cluster.states().items() if job.split("_")[0] == array}
+    assert ours == {"CANCELLED"}
+
+
+def _read_until(terminal, pattern):
+    """What a terminal shows until then, without what moves its cursor and paints it."""
+    raw = b""
+    while select.select([terminal], [], [], 600)[0]:
+        raw += os.read(terminal, 4096)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", raw.decode(errors="replace"))
+        if re.search(pattern, text):
+            return text
+    raise AssertionError(f"{pattern} is not in:\n{text}")
 
 
 def test_the_presets_stand_on_submitits_launchers_and_give_way(slurm_project):
