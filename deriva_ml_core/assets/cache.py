@@ -183,8 +183,10 @@ def require_space(folder: Path, size_bytes: int) -> None:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if size_bytes > free:
+        from rich.filesize import decimal  # only for this message
+
         raise WorkingFolderError(
-            f"{existing} has {free / 1e9:.1f} GB free, {size_bytes / 1e9:.1f} GB are to be fetched: "
+            f"{existing} has {decimal(free)} free, {decimal(size_bytes)} are to be fetched: "
             "free some, or choose another working_dir or cache_dir"
         )
 

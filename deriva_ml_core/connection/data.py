@@ -47,19 +47,18 @@ class DataMethods(HasSession):
         from deriva_ml_core.datasets.dataset import create_dataset
 
         return create_dataset(
-            self.session,
+            self,
             dataset_types=dataset_types,
             description=description,
             execution_rid=execution_rid,
             version=version,
-            cache_dir=self.cache_dir,
         )
 
     def find_datasets(self, deleted: bool = False) -> Iterator[Dataset]:
         """All datasets; the deleted ones too where that is asked."""
         from deriva_ml_core.datasets.dataset import find_datasets
 
-        return find_datasets(self.session, deleted=deleted, cache_dir=self.cache_dir)
+        return find_datasets(self, deleted=deleted)
 
     def lookup_dataset(self, dataset: Any, deleted: bool = False) -> Dataset:
         """
@@ -75,7 +74,7 @@ class DataMethods(HasSession):
         from deriva_ml_core.datasets.dataset import lookup_dataset
 
         rid = dataset if isinstance(dataset, str) else getattr(dataset, "dataset_rid", None) or dataset.rid
-        return lookup_dataset(self.session, rid, deleted=deleted, cache_dir=self.cache_dir)
+        return lookup_dataset(self, rid, deleted=deleted)
 
     def delete_dataset(self, dataset: Dataset | str, recurse: bool = False) -> None:
         """Mark a dataset as deleted; with `recurse`, those nested in it too."""
@@ -99,6 +98,8 @@ class DataMethods(HasSession):
         """
         The bag of a dataset (spec, "RID" or "RID@version"); from the cache where it is there. No execution is told.
 
+        The newest development label gives the catalog as it is now, which no execution can have as an input.
+
         Raises:
             DerivaMLDatasetNotFound: no such dataset or version.
 
@@ -110,7 +111,11 @@ class DataMethods(HasSession):
         from deriva_ml_core.datasets.cache import fetch_bag
         from deriva_ml_core.datasets.specs import as_dataset_spec
 
-        return fetch_bag(self.session, as_dataset_spec(dataset), self.cache_dir)
+        spec = as_dataset_spec(dataset)
+        now = None
+        if spec.version is not None and not spec.version.is_released:
+            now = self.lookup_dataset(spec, deleted=True).living(spec.version)
+        return fetch_bag(self.session, spec, self.cache_dir, entry=now)
 
     def bag_info(self, dataset: Any) -> BagInfo:
         """

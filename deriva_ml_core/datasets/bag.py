@@ -23,7 +23,13 @@ from deriva_ml_core.datasets.layout import (
 )
 from deriva_ml_core.datasets.tabular import read_table
 from deriva_ml_core.datasets.versions import DatasetVersion
-from deriva_ml_core.errors import DerivaMLDatasetNotFound, DerivaMLException, DerivaMLTableNotFound, nearest
+from deriva_ml_core.errors import (
+    ChecksumMismatch,
+    DerivaMLDatasetNotFound,
+    DerivaMLException,
+    DerivaMLTableNotFound,
+    nearest,
+)
 from deriva_ml_core.schema.generations import ML_SCHEMA
 
 if TYPE_CHECKING:
@@ -51,9 +57,17 @@ class BagTable:
         return self.types.keys() >= _ASSET_COLUMNS
 
     def rows(self) -> Iterator[Row]:
-        """Its rows as the catalog has them, one by one, sorted by RID."""
+        """
+        Its rows as the catalog has them, one by one, sorted by RID.
+
+        Raises:
+            ChecksumMismatch: somebody has changed the file since it was verified.
+        """
         path = self._folder / csv_path(self.schema, self.name)
-        return read_table(path, self.types) if path.exists() else iter(())
+        try:
+            yield from read_table(path, self.types)
+        except (OSError, ValueError) as err:
+            raise ChecksumMismatch(f"the bag was changed: {path} is not what was written ({err})") from err
 
     def references(self, schema: str, table: str) -> list[tuple[str, str]]:
         """(column, referenced column) of its one-column foreign keys to a table."""
@@ -95,10 +109,11 @@ class DatasetBag(BagViews):
 
     @property
     def current_version(self) -> DatasetVersion:
-        """The version that this is; of a nested dataset, the one that it had then."""
+        """The version that this is; of a nested dataset, the release that it had then."""
         if self.dataset_rid == self._own_rid and self._version:
             return DatasetVersion(self._version)
-        return self.dataset_history()[-1].dataset_version
+        history = [entry.dataset_version for entry in self.dataset_history()]
+        return max((version for version in history if version.is_released), default=DatasetVersion())
 
     version = current_version
 
@@ -230,7 +245,10 @@ class DatasetBag(BagViews):
 
     @cached_property
     def _tables(self) -> dict[str, BagTable]:
-        document = json.loads((self.path / SCHEMA).read_text(encoding="utf-8"))
+        try:
+            document = json.loads((self.path / SCHEMA).read_text(encoding="utf-8"))
+        except ValueError as err:
+            raise ChecksumMismatch(f"the bag was changed: {self.path / SCHEMA} is not what was written") from err
         tables = [
             BagTable(self.path, table)
             for _, schema in sorted(document["schemas"].items())

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 2  # of what an export writes: a later one must not take an earlier one's bags for its own
+_FORMAT = 3  # of what an export writes: a later one must not take an earlier one's bags for its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets import members as membership
@@ -23,8 +23,8 @@ from deriva_ml_core.datasets.history import (
 from deriva_ml_core.datasets.members import Members
 from deriva_ml_core.datasets.reach import element_types, table_id
 from deriva_ml_core.datasets.specs import DatasetSpec
-from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart
-from deriva_ml_core.errors import DerivaMLException, DerivaMLTableTypeError
+from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_part, as_release, read_version
+from deriva_ml_core.errors import DerivaMLException, DerivaMLTableTypeError, DerivaMLValidationError
 from deriva_ml_core.schema.tables import create_association
 
 if TYPE_CHECKING:
@@ -40,6 +40,20 @@ NO_MINID = (
     "use_minid: the service that makes MINIDs can't be reached from here, and no bag was uploaded; "
     "use_minid=False downloads the same bag from the catalog itself"
 )
+
+
+class Handle(Protocol):
+    """What a dataset uses of the user's DerivaML, where it was opened by one."""
+
+    @property
+    def session(self) -> CatalogSession:
+        """The catalog."""
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where bags are kept."""
+
+
 VersionLike = DatasetVersion | str | Sequence[int]
 DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
 
@@ -49,24 +63,46 @@ class Dataset:
     One dataset, in the living catalog.
 
     Args:
-        session: its catalog.
+        catalog: a DerivaML, or a session with its catalog.
         dataset_rid: its RID.
-        cache_dir: where bags are kept; without it, none can be downloaded.
+        description: what its row says, where the caller knows it.
         execution_rid: the execution in which this handle was made: the producer of its new versions.
+        cache_dir: where bags are kept, that of the DerivaML by default; without it, none can be downloaded.
     """
 
     def __init__(
         self,
-        session: CatalogSession,
+        catalog: CatalogSession | Handle,
         dataset_rid: str,
+        description: str = "",
+        execution_rid: str | None = None,
         *,
         cache_dir: Path | None = None,
-        execution_rid: str | None = None,
         record: DatasetRecord | None = None,
     ) -> None:
-        self.session, self.dataset_rid, self.cache_dir = session, dataset_rid, cache_dir
-        self.execution_rid = execution_rid
-        self._record = record
+        self._handle: Handle | None = _handle_of(catalog)
+        self.session = _session_of(catalog)
+        self.cache_dir = cache_dir or (self._handle.cache_dir if self._handle else None)
+        self.dataset_rid, self.execution_rid = dataset_rid, execution_rid
+        self._description, self._record = description, record
+
+    @classmethod
+    def create_dataset(
+        cls,
+        ml_instance: Handle,
+        execution_rid: str | None,
+        dataset_types: str | Iterable[str] | None = None,
+        description: str = "",
+        version: VersionLike | None = None,
+    ) -> Dataset:
+        """A new dataset without members, made by an execution; see the function `create_dataset`."""
+        return create_dataset(
+            ml_instance,
+            dataset_types=dataset_types,
+            description=description,
+            execution_rid=execution_rid,
+            version=version,
+        )
 
     def __repr__(self) -> str:
         return f"Dataset({self.dataset_rid!r}, catalog={self.session.catalog_id!r})"
@@ -90,13 +126,13 @@ class Dataset:
 
     def refresh(self) -> Dataset:
         """Forget what was read."""
-        self._record = None
+        self._record, self._description = None, ""
         return self
 
     @property
     def description(self) -> str:
         """The dataset's description."""
-        return self.record.description
+        return self._description or self.record.description
 
     @description.setter
     def description(self, text: str) -> None:
@@ -118,7 +154,14 @@ class Dataset:
         """
         _insert_types(self.session, self.dataset_rid, _terms(self.session, dataset_types))
 
-    add_dataset_type = add_dataset_types
+    def add_dataset_type(self, dataset_type: str) -> None:
+        """
+        Add one type; nothing happens where it has it already.
+
+        Raises:
+            DerivaMLInvalidTerm: it is no term of Dataset_Type.
+        """
+        self.add_dataset_types(dataset_type)
 
     def remove_dataset_type(self, dataset_type: str) -> None:
         """Take one type away; nothing happens where it has not got it."""
@@ -156,7 +199,7 @@ class Dataset:
         records = read_datasets(self.session, above, deleted=True)
         released = release(
             self.session,
-            next_versions(records.values(), VersionPart(component)),
+            next_versions(records.values(), as_part(component)),
             description=description,
             execution_rid=execution_rid or self.execution_rid,
         )
@@ -180,13 +223,14 @@ class Dataset:
             validate: look first whether every RID is there.
 
         Raises:
-            DerivaMLValidationError: RIDs that are not there or can't be members; a nested dataset would make a cycle.
-                Nothing was added.
+            DerivaMLValidationError: RIDs that are not there or can't be members; a nested dataset would make a cycle,
+                or was deleted. Nothing was added.
         """
         grouped = membership.group_members(self.session, members, validate=validate)
         if not grouped:
             return
         nested = grouped.get(table_id(self._table(DATASET)), [])
+        _refuse_deleted(self.session, nested)
         membership.refuse_cycles(self.session, self.dataset_rid, nested)
         added = membership.add_members(self.session, self.dataset_rid, grouped)
         if added:
@@ -231,6 +275,42 @@ class Dataset:
         """The features of a table, or of all tables of the catalog."""
         return find_features(self.session, table)
 
+    # --- where to look ---
+
+    def list_executions(self) -> list[Any]:
+        """
+        The executions that had it as their input, the newest first, as ExecutionRecords.
+
+        Raises:
+            DerivaMLException: this handle was made without a DerivaML.
+        """
+        find = getattr(self._handle, "find_executions", None)  # executions are a room above this one
+        if find is None:
+            raise DerivaMLException(f"list_executions: open it by ml.lookup_dataset({self.dataset_rid!r})")
+        return list(find(dataset=self.dataset_rid))
+
+    def get_chaise_url(self) -> str:
+        """Where to look at it in a browser."""
+        return self.session.record_url(self.dataset_rid)
+
+    def to_markdown(self, show_children: bool = False, indent: int = 0) -> str:
+        """
+        One line of a Markdown list: a link, version, types and description.
+
+        Args:
+            show_children: with the datasets nested in it below, and theirs.
+            indent: how deep in the list.
+        """
+        from deriva_ml_core.datasets.describing import to_markdown
+
+        return to_markdown(self, show_children=show_children, indent=indent)
+
+    def display_markdown(self, show_children: bool = False, indent: int = 0) -> None:
+        """Show the same: in a notebook, or on the terminal."""
+        from deriva_ml_core.datasets.describing import display_markdown
+
+        display_markdown(self.to_markdown(show_children, indent))
+
     # --- bags ---
 
     def download_dataset_bag(
@@ -253,17 +333,20 @@ class Dataset:
         """
         spec = DatasetSpec(
             rid=self.dataset_rid,
-            version=None if version is None else DatasetVersion.parse(version),
+            version=None if version is None else read_version(version),
             materialize=materialize,
             exclude_tables=frozenset(exclude_tables) if exclude_tables else None,
         )
         if use_minid:
             raise DerivaMLException(NO_MINID)
         if self.cache_dir is None:
-            raise DerivaMLException(f"dataset {self.dataset_rid} was opened without a cache folder for bags")
+            raise DerivaMLException(
+                f"dataset {self.dataset_rid} was opened without a cache folder for bags: "
+                f"open it by ml.lookup_dataset({self.dataset_rid!r})"
+            )
         from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it
 
-        return fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=self._living(version))
+        return fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=self.living(version))
 
     def denormalize_as_dict(
         self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()
@@ -287,25 +370,25 @@ class Dataset:
     def _at(self, version: VersionLike | None) -> CatalogSession:
         if version is None:
             return self.session
-        entry = self._living(version) or self.record.at(DatasetVersion.parse(version))
+        entry = self.living(version) or self.record.at(read_version(version))
         assert entry.snapshot is not None
         return self.session.at(entry.snapshot)
 
-    def _living(self, version: VersionLike | None) -> DatasetHistory | None:
+    def living(self, version: VersionLike | None) -> DatasetHistory | None:
         """Where the newest version is a development label, and that is asked for: the catalog as it is now."""
         newest = self.record.history[-1] if version is not None and self.record.history else None
         if newest is None or newest.snapshot or newest.dataset_version.is_released:
             return None
-        wanted = DatasetVersion.parse(version) == newest.dataset_version if version is not None else False
+        wanted = version is not None and read_version(version) == newest.dataset_version
         return replace(newest, snapshot=self.session.latest_snaptime()) if wanted else None
 
     def _handles(self, graph: dict[str, list[str]], recurse: bool) -> list[Dataset]:
         rids = sorted(graph.keys() - {self.dataset_rid}) if recurse else graph[self.dataset_rid]
-        return [Dataset(self.session, rid, cache_dir=self.cache_dir) for rid in rids]
+        return [Dataset(self._handle or self.session, rid, cache_dir=self.cache_dir) for rid in rids]
 
 
 def create_dataset(
-    session: CatalogSession,
+    catalog: CatalogSession | Handle,
     *,
     dataset_types: str | Iterable[str] | None = None,
     description: str = "",
@@ -318,17 +401,19 @@ def create_dataset(
 
     Raises:
         DerivaMLInvalidTerm: a type is no term of Dataset_Type; nothing was made.
+        DerivaMLValidationError: `version` is no release; nothing was made.
     """
+    session = _session_of(catalog)
+    first = FIRST_VERSION if version is None else as_release(version)
     types = _terms(session, dataset_types or ())
     row = rows.insert_one(session, session.model.ml_table(DATASET), Description=description, Deleted=False)
     _insert_types(session, row["RID"], types)
-    first = FIRST_VERSION if version is None else DatasetVersion.parse(version)
     release(session, {row["RID"]: first}, description="Initial dataset creation", execution_rid=execution_rid)
-    return Dataset(session, row["RID"], cache_dir=cache_dir, execution_rid=execution_rid)
+    return Dataset(catalog, row["RID"], execution_rid=execution_rid, cache_dir=cache_dir)
 
 
 def lookup_dataset(
-    session: CatalogSession, rid: str, *, deleted: bool = False, cache_dir: Path | None = None
+    catalog: CatalogSession | Handle, rid: str, *, deleted: bool = False, cache_dir: Path | None = None
 ) -> Dataset:
     """
     The dataset of this RID.
@@ -336,16 +421,16 @@ def lookup_dataset(
     Raises:
         DerivaMLDatasetNotFound: there is none, or it was deleted.
     """
-    record = read_dataset(session, rid, deleted=deleted)
-    return Dataset(session, record.rid, cache_dir=cache_dir, record=record)
+    record = read_dataset(_session_of(catalog), rid, deleted=deleted)
+    return Dataset(catalog, record.rid, cache_dir=cache_dir, record=record)
 
 
 def find_datasets(
-    session: CatalogSession, *, deleted: bool = False, cache_dir: Path | None = None
+    catalog: CatalogSession | Handle, *, deleted: bool = False, cache_dir: Path | None = None
 ) -> Iterator[Dataset]:
     """All datasets, the deleted ones too where that is asked."""
-    for rid, record in read_datasets(session, deleted=deleted).items():
-        yield Dataset(session, rid, cache_dir=cache_dir, record=record)
+    for rid, record in read_datasets(_session_of(catalog), deleted=deleted).items():
+        yield Dataset(catalog, rid, cache_dir=cache_dir, record=record)
 
 
 def delete_dataset(session: CatalogSession, rid: str, *, recurse: bool = False) -> list[str]:
@@ -382,6 +467,21 @@ def add_element_type(session: CatalogSession, table_name: str) -> Table:
     ends = [(session.model.ml_schema, DATASET), (table.schema, table.name)]
     create_association(session, table.schema, ends, name=f"Dataset_{table.name}")
     return session.model.table((table.schema, table.name))
+
+
+def _refuse_deleted(session: CatalogSession, nested: Sequence[str]) -> None:
+    records = read_datasets(session, nested, deleted=True) if nested else {}
+    if gone := [f"dataset {rid} was deleted" for rid, record in records.items() if record.deleted]:
+        raise DerivaMLValidationError("can't be members", gone)
+
+
+def _session_of(catalog: CatalogSession | Handle) -> CatalogSession:
+    handle = _handle_of(catalog)
+    return handle.session if handle else catalog  # type: ignore[return-value]  # what has no session is one
+
+
+def _handle_of(catalog: Any) -> Handle | None:
+    return catalog if hasattr(catalog, "session") else None
 
 
 def _terms(session: CatalogSession, dataset_types: str | Iterable[str]) -> list[str]:

@@ -55,7 +55,7 @@ class _Files:
 
     def run(self, workers: int) -> list[Failure]:
         absent = [file for file in self._files if self._cache.find(file.md5, file.size_bytes) is None]
-        require_space(self._cache.folder, sum(file.size_bytes for file in absent))
+        require_space(self._cache.folder, sum({file.md5: file.size_bytes for file in absent}.values()))
         urls = {file.path: self._own_url(file.url or "") for file in absent}
         near = objects.near_files(self._session, urls.values())
         far = [file for file in absent if urls[file.path] not in near]

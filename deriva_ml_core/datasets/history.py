@@ -16,6 +16,7 @@ Snapshot: such a version is not readable and says so; the next release is a new 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ from deriva_ml_core.errors import DerivaMLDatasetNotFound, nearest
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
+
+log = logging.getLogger(__name__)
 
 DATASET, DATASET_VERSION = "Dataset", "Dataset_Version"
 FIRST_VERSION = DatasetVersion(0, 1, 0)
@@ -68,18 +71,37 @@ class DatasetRecord:
             DerivaMLDatasetNotFound: no such version, or one without a snapshot; the text lists those there are.
         """
         wanted = self.current if version is None else self._entry(version)
-        released = [str(entry.dataset_version) for entry in self.history if entry.snapshot]
-        there = ", ".join(released) or "none"
         if wanted is None:
             text = "no released version" if version is None else f"no version {version}"
-            hint = "" if version is None else nearest(str(version), released)
-            raise DerivaMLDatasetNotFound(f"dataset {self.rid} has {text}{hint}; its versions: {there}")
+            hint = "" if version is None else nearest(str(version), self._there)
+            raise DerivaMLDatasetNotFound(f"dataset {self.rid} has {text}{hint}; its versions: {self._list}")
         if wanted.snapshot is None:
             raise DerivaMLDatasetNotFound(
                 f"version {wanted.dataset_version} of dataset {self.rid} is tied to no snapshot (a development label, "
-                f"or a release that was cut short), so it can't be repeated; its versions: {there}"
+                f"or a release that was cut short), so it can't be repeated; its versions: {self._list}"
             )
         return wanted
+
+    def require_release(self, entry: DatasetHistory) -> None:
+        """
+        Only a release is the input of an execution.
+
+        Raises:
+            DerivaMLDatasetNotFound: it is a development label.
+        """
+        if not entry.dataset_version.is_released:
+            raise DerivaMLDatasetNotFound(
+                f"{entry.dataset_version} of dataset {self.rid} is a development label, no version that a run can be "
+                f"repeated with: release one (increment_dataset_version); its versions: {self._list}"
+            )
+
+    @property
+    def _there(self) -> list[str]:
+        return [str(entry.dataset_version) for entry in self.history if entry.snapshot]
+
+    @property
+    def _list(self) -> str:
+        return ", ".join(self._there) or "none"
 
     def _entry(self, version: DatasetVersion) -> DatasetHistory | None:
         return next((entry for entry in self.history if entry.dataset_version == version), None)
@@ -108,8 +130,9 @@ def read_datasets(
     filters = {} if wanted is None else {"Dataset": list(kept)}
     history: dict[str, list[DatasetHistory]] = {}
     for row in rows.select(session, version, filters):
-        if row.get("Dataset") in kept:
-            history.setdefault(row["Dataset"], []).append(_entry(row))
+        entry = _readable(row) if row.get("Dataset") in kept else None
+        if entry is not None:
+            history.setdefault(entry.dataset_rid, []).append(entry)
     return {rid: _record(row, history.get(rid, [])) for rid, row in sorted(kept.items())}
 
 
@@ -183,6 +206,15 @@ def _record(row: Mapping[str, Any], history: list[DatasetHistory]) -> DatasetRec
         current_version_rid=row.get("Version"),
         history=tuple(sorted(history, key=lambda entry: entry.dataset_version)),
     )
+
+
+def _readable(row: Mapping[str, Any]) -> DatasetHistory | None:
+    """The entry of a row; None of a row whose version nobody can read: another tool's, or a person's mistake."""
+    try:
+        return _entry(row)
+    except (TypeError, ValueError):
+        log.warning("dataset %s: %r (row %s) is no version: left out", row["Dataset"], row.get("Version"), row["RID"])
+        return None
 
 
 def _entry(row: Mapping[str, Any]) -> DatasetHistory:

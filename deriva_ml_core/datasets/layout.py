@@ -61,7 +61,7 @@ class PayloadFile:
 
 def csv_path(schema: str, table: str) -> str:
     """The rows of a table."""
-    return f"data/{part(schema)}/{part(table)}.csv"
+    return f"data/{_own_part(schema)}/{_own_part(table)}.csv"
 
 
 def asset_path(table: str, rid: str, file_name: str | None) -> str:
@@ -93,6 +93,12 @@ def place_assets(assets: Iterable[AssetFile]) -> Iterator[PayloadFile]:
 def part(name: str) -> str:
     """A name as part of a path in a bag: BagIt's tools disagree about '%', and about blanks at the end of a line."""
     return safe_file_name(name, "_").replace("%", "_").replace("\t", "_").strip() or "_"
+
+
+def _own_part(name: str) -> str:
+    """The same for names of tables, which stay different: what had to be changed gets digits of its own."""
+    safe = part(name)
+    return safe if safe == name else f"{safe}-{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:6]}"
 
 
 def write_tags(folder: Path, files: Iterable[PayloadFile], info: Mapping[str, str]) -> str:

@@ -96,10 +96,18 @@ def delete_members(session: CatalogSession, dataset_rid: str, grouped: Mapping[T
 
 
 def list_members(session: CatalogSession, dataset_rids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the members of these datasets, by table name, each once; one request for each element type."""
+    """
+    Rows of the members of these datasets, by table name, each once; one request for each element type.
+
+    A name that two schemas have comes with its schema before it.
+    """
+    elements = list(element_types(session.model).values())
+    names = [element.table.name for element in elements]
     return {
-        element.table.name: list(_member_rows(session, element, dataset_rids))
-        for element in element_types(session.model).values()
+        name if names.count(name) == 1 else f"{element.table.schema}:{name}": list(
+            _member_rows(session, element, dataset_rids)
+        )
+        for name, element in zip(names, elements, strict=True)
     }
 
 

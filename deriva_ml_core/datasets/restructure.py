@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.assets.cache import folder_errors
 from deriva_ml_core.assets.names import safe_file_name
 from deriva_ml_core.errors import (
     DerivaMLException,
@@ -107,6 +109,7 @@ def restructure(
     Raises:
         DerivaMLException: files are not in the bag (it was downloaded without them). Nothing was made.
         DerivaMLValidationError: as `asset_table_of` and `group_values` say; a file has several values.
+        WorkingFolderError: `output_dir` can't be written.
     """
     table = asset_table_of(bag, asset_table)
     values = group_values(bag, table, grouping)
@@ -123,9 +126,10 @@ def restructure(
             f"dataset {bag.dataset_rid}: {len(absent)} file(s) of {table} are not in this bag "
             f"({', '.join(absent[:5])}): download it with materialize=True"
         )
-    output_dir.mkdir(parents=True, exist_ok=True)
-    for target, source in _distinct(planned):
-        _place(source, output_dir / target, use_symlinks)
+    with folder_errors(output_dir):
+        output_dir.mkdir(parents=True, exist_ok=True)
+        for target, source in _distinct(planned):
+            _place(source, output_dir / target, use_symlinks)
     return output_dir
 
 
@@ -217,10 +221,21 @@ def _folder(value: str | None) -> str:
 
 def _distinct(planned: Mapping[tuple[Path, str], Mapping[str, Any]]) -> Iterable[tuple[Path, Path]]:
     wanted = [(folder, Path(str(row["Filename"])), rid) for (folder, rid), row in planned.items()]
-    times = Counter(folder / source.name for folder, source, _ in wanted)
+    times = Counter(_as_one(folder / source.name) for folder, source, _ in wanted)
+    taken = {path for path, number in times.items() if number == 1}
     for folder, source, rid in wanted:
-        name = source.name if times[folder / source.name] == 1 else f"{rid}_{source.name}"
-        yield folder / name, source
+        target = folder / source.name
+        if times[_as_one(target)] > 1:
+            target = target.with_name(f"{rid}_{target.name}")
+            while _as_one(target) in taken:  # somebody called a file so
+                target = target.with_name(f"{rid}_{target.name}")
+            taken.add(_as_one(target))
+        yield target, source
+
+
+def _as_one(path: Path) -> str:
+    """The same for paths that some file system takes for one: by case, by composed and decomposed letters."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _place(source: Path, target: Path, use_symlinks: bool) -> None:

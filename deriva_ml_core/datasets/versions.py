@@ -10,6 +10,8 @@ from typing import Any
 from packaging.version import Version
 from pydantic_core import CoreSchema, core_schema
 
+from deriva_ml_core.errors import DerivaMLValidationError
+
 _LABEL = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(\.post[0-9]+\.dev[0-9]+)?")
 
 
@@ -90,3 +92,42 @@ class DatasetVersion(Version):
         return core_schema.no_info_plain_validator_function(
             cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
+
+
+def read_version(value: object) -> DatasetVersion:
+    """
+    A version that a person names.
+
+    Raises:
+        DerivaMLValidationError: it is none.
+    """
+    try:
+        return DatasetVersion.parse(value)
+    except (TypeError, ValueError) as err:
+        raise DerivaMLValidationError(str(err)) from err
+
+
+def as_release(value: object) -> DatasetVersion:
+    """
+    The same, where a development label would mean nothing.
+
+    Raises:
+        DerivaMLValidationError: it is no release.
+    """
+    version = read_version(value)
+    if not version.is_released:
+        raise DerivaMLValidationError(f"{version} is a development label: a release is MAJOR.MINOR.PATCH")
+    return version
+
+
+def as_part(value: VersionPart | str) -> VersionPart:
+    """
+    The part of a version that a person names.
+
+    Raises:
+        DerivaMLValidationError: it is none.
+    """
+    try:
+        return VersionPart(value)
+    except ValueError as err:
+        raise DerivaMLValidationError(f"{value!r} is no part of a version: major, minor or patch") from err

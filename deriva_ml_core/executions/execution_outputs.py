@@ -216,12 +216,11 @@ class ExecutionOutputs(ExecutionLife):
 
         self._require_record("make a dataset")
         return create_dataset(
-            self._session,
+            self._ml,
             dataset_types=dataset_types,
             description=description,
             execution_rid=self.execution_rid,
             version=version,
-            cache_dir=self._ml.cache_dir,
         )
 
     def add_files(  # the signature of existing projects

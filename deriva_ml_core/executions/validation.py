@@ -85,6 +85,7 @@ def _datasets(session: CatalogSession, specs: Sequence[DatasetSpec], findings: _
         findings.problems += [f"datasets: {spec.rid}: {problem}" for problem in _unknown_tables(session, spec)]
         try:
             version = record.at(spec.version)
+            record.require_release(version)
         except DerivaMLException as err:
             findings.problems.append(f"datasets: {err}")
             continue

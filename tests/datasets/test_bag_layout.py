@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from bdbag import bdbag_api
 
-from deriva_ml_core.datasets.layout import PayloadFile, asset_path, read_info, read_payload, write_tags
+from deriva_ml_core.datasets.layout import PayloadFile, asset_path, csv_path, read_info, read_payload, write_tags
 from deriva_ml_core.errors import ChecksumMismatch
 
 NAMES = [
@@ -71,3 +71,13 @@ def test_a_changed_list_is_found(tmp_path, name):
         file.write("0" * 32 + "\t0\tdata/x\n")
     with pytest.raises(ChecksumMismatch, match=name):
         read_payload(tmp_path, checksum)
+
+
+def test_tables_of_strange_names_have_files_of_their_own():
+    """Another server's tables may have names that BagIt's tools can't take, and that would be the same without."""
+    names = ["50% done", "50_ done", "a/b", "a_b", "../x", "ü", "x" * 400, "x" * 401]
+    paths = [csv_path("demo", name) for name in names]
+
+    assert len({*paths}) == len(names)
+    assert csv_path("demo", "50_ done") == "data/demo/50_ done.csv"
+    assert [path for path in paths if path.count("/") != 2 or "%" in path or len(path.encode()) > 255] == []

@@ -1,0 +1,161 @@
+"""Wrong requests, and rows and files that are not what they should be: told in one clear line, and nothing is lost."""
+
+import pytest
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.datasets.bag import DatasetBag
+from deriva_ml_core.datasets.cache import fetch_bag
+from deriva_ml_core.datasets.dataset import add_element_type, create_dataset, delete_dataset, find_datasets
+from deriva_ml_core.datasets.specs import DatasetSpec
+from deriva_ml_core.errors import (
+    ChecksumMismatch,
+    DerivaMLDatasetNotFound,
+    DerivaMLTableNotFound,
+    DerivaMLValidationError,
+    WorkingFolderError,
+)
+from deriva_ml_core.schema.elements import ColumnDef, TableDef
+from deriva_ml_core.schema.tables import create_domain_schema, create_tables
+
+
+@pytest.fixture
+def bag(image_session, dataset, tmp_path):
+    return fetch_bag(image_session, DatasetSpec(rid=dataset.dataset_rid, version="1.0.0"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("version", ["latest", "1.0", "1.0.0.dev3", (1, 2)])
+def test_what_is_no_version_is_told_with_an_example(dataset, version):
+    """By one of our errors, so that a command says it in one line."""
+    for ask in (dataset.list_dataset_members, dataset.list_dataset_children, dataset.download_dataset_bag):
+        with pytest.raises(DerivaMLValidationError, match=r"is not a dataset version: give MAJOR\.MINOR\.PATCH"):
+            ask(version=version)
+
+
+def test_a_dataset_with_a_wrong_first_version_is_not_made(image_session):
+    """Nor one whose first version would be a development label."""
+    for version, told in (("first", "is not a dataset version"), ("1.0.0.post1.dev1", "development label")):
+        with pytest.raises(DerivaMLValidationError, match=told):
+            create_dataset(image_session, version=version)
+
+    assert list(find_datasets(image_session, deleted=True)) == []
+
+
+def test_what_is_no_part_of_a_version_is_told(dataset):
+    """With the parts there are; nothing is released."""
+    with pytest.raises(DerivaMLValidationError, match="major, minor or patch"):
+        dataset.increment_dataset_version("majr")
+
+    assert str(dataset.refresh().current_version) == "1.0.0"
+
+
+def test_a_version_that_nobody_can_read_does_not_hide_the_others(image_session, dataset, caplog):
+    """Another tool's, or a mistake of somebody who edits rows: left out, and told."""
+    rows.insert(image_session, "deriva-ml:Dataset_Version", [{"Dataset": dataset.dataset_rid, "Version": "v2 final"}])
+
+    assert [str(entry.dataset_version) for entry in dataset.dataset_history()] == ["0.1.0", "0.2.0", "1.0.0"]
+    assert "'v2 final'" in caplog.text
+    assert str(dataset.increment_dataset_version("minor")) == "1.1.0"
+
+
+def test_members_of_a_table_that_is_not_there_are_refused(dataset, images):
+    """A wrong table name, and RIDs of another table than the one that is named."""
+    with pytest.raises(DerivaMLTableNotFound, match="'Image'"):
+        dataset.add_dataset_members({"Imagee": images[:1]})
+    with pytest.raises(DerivaMLValidationError, match=f"no row of Dataset: {images[4]}"):
+        dataset.add_dataset_members({"Dataset": [images[4]]})
+
+
+def test_a_deleted_dataset_does_not_become_a_member(image_session, dataset):
+    """It would bring what somebody has taken out of use."""
+    gone = create_dataset(image_session)
+    delete_dataset(image_session, gone.dataset_rid)
+    with pytest.raises(DerivaMLValidationError, match=f"dataset {gone.dataset_rid} was deleted"):
+        dataset.add_dataset_members([gone.dataset_rid])
+
+    assert dataset.list_dataset_children() == []
+
+
+def test_deleting_twice_is_told(image_session, dataset):
+    """As deleting what was never there is."""
+    delete_dataset(image_session, dataset.dataset_rid)
+    for rid, told in ((dataset.dataset_rid, "was deleted"), ("9-ZZZZ", "is not a dataset")):
+        with pytest.raises(DerivaMLDatasetNotFound, match=told):
+            delete_dataset(image_session, rid)
+
+
+def test_tables_of_one_name_keep_their_members_apart(image_session, dataset, images):
+    """Two schemas may both have a table Image."""
+    create_domain_schema(image_session, "other")
+    create_tables(image_session, "other", [TableDef("Image", (ColumnDef("Name"),))])
+    add_element_type(image_session, "other:Image")
+    other = rows.insert_one(image_session, "other:Image", Name="x")["RID"]
+    dataset.add_dataset_members([other])
+
+    found = dataset.list_dataset_members()
+    assert [row["RID"] for row in found["other:Image"]] == [other]
+    assert [row["RID"] for row in found["demo:Image"]] == sorted(images[:4])
+    bag = dataset.download_dataset_bag(dataset.current_version)
+    assert [row["RID"] for row in bag.list_dataset_members()["other:Image"]] == [other]
+
+
+@pytest.mark.parametrize(
+    ("what", "content"),
+    [
+        ("data/demo/Image.csv", "RID,URL\n1-ABCD\n"),
+        ("data/demo/Image.csv", None),
+        ("data/schema.json", "{"),
+    ],
+)
+def test_a_bag_that_was_changed_under_its_reader_is_not_believed(bag, what, content):
+    """Between the look at its checksums and the reading of a table anything may happen to a shared folder."""
+    victim = bag.path / what
+    victim.chmod(0o644)
+    victim.write_text(content) if content else victim.unlink()
+    with pytest.raises((ChecksumMismatch, DerivaMLDatasetNotFound), match=victim.name):
+        list(DatasetBag(bag.path).get_table_as_dict("Image"))
+
+
+def test_a_tree_of_files_that_cannot_be_made_is_told(bag, tmp_path):
+    """The folder is a file, or lies below one."""
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(WorkingFolderError, match="file"):
+            bag.restructure_assets(folder)
+
+
+def test_names_that_collide_in_a_tree_of_files_stay_apart(image_session, images, tmp_path):
+    """Also where somebody's file is called as another's would be, and where only the case differs."""
+    names = ["x.png", "X.png", f"{images[0]}_x.png", "y.png"]
+    rows.update(image_session, "Image", [{"RID": r, "Filename": n} for r, n in zip(images[:4], names, strict=True)])
+    dataset = create_dataset(image_session, cache_dir=tmp_path / "cache")
+    dataset.add_dataset_members(images[:4])
+    made = dataset.download_dataset_bag(dataset.current_version).restructure_assets(tmp_path / "out")
+
+    found = [path for path in made.rglob("*") if path.is_file()]
+    assert sorted(path.read_bytes() for path in found) == [b"image %d" % n for n in range(4)]
+    assert len({str(path).casefold() for path in found}) == 4
+
+
+def test_a_development_label_with_a_snapshot_is_no_input_either(open_ml, image_session, dataset, workflow):
+    """It can be read; a run that names it is refused with the versions there are, and nothing is recorded."""
+    label = {"Dataset": dataset.dataset_rid, "Version": "1.0.0.post1.dev2", "Snapshot": image_session.latest_snaptime()}
+    rows.insert(image_session, "deriva-ml:Dataset_Version", [label])
+    ml = open_ml(image_session.catalog_id)
+    spec = f"{dataset.dataset_rid}@1.0.0.post1.dev2"
+    recorded = len(list(ml.find_executions()))
+
+    assert len(list(ml.download_dataset_bag(spec).get_table_as_dict("Image"))) == 4
+    with pytest.raises(DerivaMLValidationError, match=r"development label.*its versions: 0\.1\.0, 0\.2\.0, 1\.0\.0"):
+        ml.create_execution(workflow=workflow, datasets=[spec])
+    assert len(list(ml.find_executions())) == recorded
+
+
+def test_the_newest_development_label_is_read_by_the_users_handle(open_ml, image_session, dataset, images):
+    """It means the catalog as it is now."""
+    label = {"Dataset": dataset.dataset_rid, "Version": "1.0.0.post1.dev3"}
+    rows.insert(image_session, "deriva-ml:Dataset_Version", [label])
+    rows.update(image_session, "Image", [{"RID": images[0], "Label": "now"}])
+    ml = open_ml(image_session.catalog_id)
+
+    bag = ml.download_dataset_bag(f"{dataset.dataset_rid}@1.0.0.post1.dev3")
+    assert "now" in {row["Label"] for row in bag.get_table_as_dict("Image")}
