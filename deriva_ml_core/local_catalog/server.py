@@ -232,6 +232,12 @@ class _Connection(HTTPConnection):
                 return True
         return False
 
+    def close(self) -> None:
+        """Close the socket, and drop what could not be sent: else the garbage collector tries, and prints why not."""
+        super().close()
+        with suppress(OSError):
+            self.wfile.close()
+
     def _more_is_near(self) -> bool:
         if not self.server.ready or self.server.requests.qsize:  # others wait for a thread
             return False

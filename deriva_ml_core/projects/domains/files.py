@@ -112,13 +112,16 @@ def _licence_files() -> Iterator[tuple[str, Distribution, Path]]:
 
 
 def _package(name: str, one: Distribution) -> dict[str, Any]:
-    return {"Name": name, "Version": one.version, "Summary": one.metadata["Summary"]}
+    return {"Name": name, "Version": one.version, "Summary": next(iter(_facts(one, "Summary")), None)}
+
+
+def _facts(one: Distribution, field: str) -> list[str]:
+    return [str(fact) for fact in one.metadata.get_all(field) or ()]
 
 
 def _kind(one: Distribution) -> str:
     """The family of its licence, from what the package says of itself."""
-    facts = one.metadata
-    said = [facts["License-Expression"], *(facts.get_all("Classifier") or ()), facts["License"]]
-    text = " ".join(str(fact) for fact in said if fact and (not str(fact).startswith("Pro")))[:400].lower()
+    said = [fact for field in ("License-Expression", "Classifier", "License") for fact in _facts(one, field)]
+    text = " ".join(fact for fact in said if not fact.startswith("Pro"))[:400].lower()
     kinds = {"apache": "Apache", "bsd": "BSD", "mit": "MIT", "mozilla": "MPL", "mpl": "MPL", "psf": "PSF", "gpl": "GPL"}
     return next((kind for word, kind in kinds.items() if re.search(rf"\b{word}", text)), "Other")
