@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +93,7 @@ class AssetLedger:
 
     def put(self, asset: StagedAsset) -> None:
         """Keep a registered output, new or changed."""
-        self._append([asdict(asset)])
+        self._append([{name: getattr(asset, name) for name in StagedAsset.__dataclass_fields__}])
 
     def update(self, key: str, **facts: Any) -> None:
         """Keep new facts of one output."""

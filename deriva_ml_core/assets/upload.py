@@ -108,8 +108,9 @@ class _Upload:
             self._refused = prepare_outputs(session, staging, execution_rid, self._pending, workers=workers)
             refused = {file.path for file, _ in self._refused}
             self._pending = [file for file in _due(staging, tables) if file.path not in refused]
-        self._meter = ProgressMeter(progress, {file.path: file.path.stat().st_size for file in self._pending})
-        large = sum(file.path.stat().st_size > objects.CHUNKED_FROM_BYTES for file in self._pending)
+        self._sizes = {file.path: _size(file) for file in self._pending}
+        self._meter = ProgressMeter(progress, self._sizes)
+        large = sum(size > objects.CHUNKED_FROM_BYTES for size in self._sizes.values())
         self._lanes = max(1, min(LANES, workers // max(1, large)))  # connections are bounded by the workers
         self.report = UploadReport(execution_rids=[execution_rid])
 
@@ -154,7 +155,7 @@ class _Upload:
         size = max(1, min(_GROUP, len(files) // (8 * self._workers)))
         group: list[StagedFile] = []
         for file in files:
-            if _size(file) > _SMALL_BYTES:
+            if self._sizes[file.path] > _SMALL_BYTES:
                 yield [file]
                 continue
             group.append(file)

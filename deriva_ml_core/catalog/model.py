@@ -143,7 +143,7 @@ class CatalogModel:
 
     def asset_tables(self) -> tuple[Table, ...]:
         """All asset tables, the project's first."""
-        return tuple(table for table in self._project_tables() if table.is_asset)
+        return self._asset_tables
 
     def vocabularies(self) -> tuple[Table, ...]:
         """All vocabularies, the project's first."""
@@ -238,6 +238,10 @@ class CatalogModel:
         first = [schema for schema in (self.default_schema,) if schema]
         rest = sorted({schema for schema, _ in self.tables})
         return tuple(dict.fromkeys((*first, *self.domain_schemas, self.ml_schema, *rest)))
+
+    @cached_property
+    def _asset_tables(self) -> tuple[Table, ...]:
+        return tuple(table for table in self._project_tables() if table.is_asset)
 
     def _project_tables(self) -> Iterator[Table]:
         """Tables of the domain schemas, then of the deriva-ml schema, by name."""
