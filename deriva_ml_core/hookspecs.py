@@ -119,7 +119,7 @@ def deriva_prepare_output(output: OutputFile, folder: Path, catalog: Catalog) ->
 @hookspec
 def deriva_claim_assets() -> Sequence[Claim] | None:
     """
-    Say which asset tables and asset types are this plugin's own.
+    Say which asset tables, asset types and schemes of URLs are this plugin's own.
 
     Called once in each process that needs to know, before anything is written. Two plugins that claim to store the
     same stop the run. An exception stops the run.

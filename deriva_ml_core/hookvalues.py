@@ -182,18 +182,21 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """
-    Outputs that are a plugin's own.
+    Outputs, and URLs of inputs, that are a plugin's own.
 
     Args:
         tables: names of asset tables; asset_types: terms of Asset_Type. An output of either is claimed.
         stores: it alone stores them: no other plugin is asked, the built-in neither.
         fills: required columns that its deriva_prepare_output will fill, so that a model need not give them.
+        schemes: of the URLs that its deriva_fetch_asset brings, such as "s3". Where every plugin that fetches says
+            them, an input of another scheme is refused before anything is written; else only when it is fetched.
     """
 
     tables: tuple[str, ...] = ()
     asset_types: tuple[str, ...] = ()
     stores: bool = False
     fills: tuple[str, ...] = ()
+    schemes: tuple[str, ...] = ()
 
     def covers(self, table: str, asset_types: Sequence[str]) -> bool:
         """Whether an output of this table and these types is claimed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch, PluginError, PluginHookError
@@ -64,6 +65,24 @@ def store_output(session: CatalogSession, output: OutputFile, transfer: Transfer
             f"{output.path} has {output.size_bytes} of MD5 {output.md5}"
         )
     return stored
+
+
+def why_unfetchable(session: CatalogSession, url: str) -> str | None:
+    """
+    Why nobody would fetch an object, before anybody is asked to; None where somebody may.
+
+    A plugin that fetches and does not claim schemes may fetch whatever it is.
+    """
+    if objects.is_own(session, url):
+        return None
+    fetchers = {name for name in session.plugins.implementers(FETCH) if name != "hatrac"}
+    claimed = {name: claim.schemes for name, claim in session.plugins.claims if name in fetchers and claim.schemes}
+    scheme = urlsplit(url).scheme
+    if fetchers - claimed.keys() or any(scheme in schemes for schemes in claimed.values()):
+        return None
+    if not scheme:
+        return f"{url!r} is no URL of an object"
+    return f"no plugin fetches {scheme}: URLs, such as {url}, by the hook {FETCH}{_broken(session)}"
 
 
 def _nobody_listens(size_bytes: int) -> None:

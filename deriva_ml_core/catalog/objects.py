@@ -25,6 +25,7 @@ __all__ = [
     "exists",
     "file_md5",
     "get_file",
+    "is_own",
     "near_files",
     "object_path",
     "put_file",
@@ -149,15 +150,20 @@ def exists(session: CatalogSession, url: str) -> bool:
     return session.client.request("HEAD", _own_path(session, url), accept=(404, 409)).status == 200
 
 
+def is_own(session: CatalogSession, url: str) -> bool:
+    """Whether a URL is of an object of this server; our login is sent to no other."""
+    parts = urlsplit(url)
+    here = {"", urlsplit(session.base_url).netloc, session.hostname}
+    return parts.scheme in ("", "http", "https") and parts.netloc in here and parts.path.startswith("/hatrac/")
+
+
 def _own_path(session: CatalogSession, url: str) -> str:
     """
-    The path of a URL of this server; our login is sent to no other.
+    The path of a URL of this server.
 
     Raises:
         CatalogError: another server's.
     """
-    parts = urlsplit(url)
-    here = {urlsplit(session.base_url).netloc, session.hostname}
-    if (parts.netloc and parts.netloc not in here) or not parts.path.startswith("/hatrac/"):
+    if not is_own(session, url):
         raise CatalogError(f"{url} is not an object of {session.hostname}", url=url)
-    return quote(parts.path, safe="/:;%-._~")
+    return quote(urlsplit(url).path, safe="/:;%-._~")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.assets.handlers import why_unfetchable
 from deriva_ml_core.assets.resolving import CatalogAsset, resolve_assets
 from deriva_ml_core.assets.specs import AssetSpec, LocalFile
 from deriva_ml_core.catalog import rows
@@ -116,7 +117,11 @@ def _unknown_tables(session: CatalogSession, spec: DatasetSpec) -> Iterator[str]
 
 def _assets(session: CatalogSession, specs: Sequence[AssetSpec], findings: _Findings) -> tuple[CatalogAsset, ...]:
     try:
-        return tuple(resolve_assets(session, (spec.rid for spec in specs))) if specs else ()
+        assets = tuple(resolve_assets(session, (spec.rid for spec in specs))) if specs else ()
     except DerivaMLValidationError as err:
         findings.problems += [f"assets: {problem}" for problem in err.problems]
         return ()
+    for asset in assets:
+        if why := why_unfetchable(session, str(asset.row.get("URL") or "")):
+            findings.problems.append(f"assets: {asset.rid} ({asset.table} {asset.file_name}): {why}")
+    return assets

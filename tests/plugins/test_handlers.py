@@ -10,7 +10,7 @@ from deriva_ml_core.assets.download import fetch_assets
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import ChecksumMismatch, PluginError, PluginHookError
+from deriva_ml_core.errors import ChecksumMismatch, DerivaMLValidationError, PluginError, PluginHookError
 
 FOLDER_STORE = """
 import os, shutil
@@ -89,6 +89,52 @@ def test_a_url_that_nobody_fetches_names_the_broken_plugins(install, store, imag
 
     with pytest.raises(PluginError, match=r"no plugin fetches acme: URLs.*plugin acme \(acme-s3 1.2\) failed to load"):
         fetch_assets(image_session, [rid], tmp_path / "in", tmp_path / "cache")
+
+
+CLAIMS_ANOTHER = """
+@hookimpl
+def deriva_claim_assets():
+    return [Claim(schemes=("emca",))]
+
+@hookimpl
+def deriva_fetch_asset(asset):
+    return None
+"""
+
+
+@pytest.mark.parametrize("plugin", [None, CLAIMS_ANOTHER])
+def test_an_input_that_nobody_would_fetch_is_refused_before_anything_is_recorded(
+    install, store, new_ml, workflow, plugin
+):
+    """Hours later is too late; the line says which input, which scheme, and which hook would take it."""
+    if plugin:
+        install("emca", plugin)
+    rid, before = add_execution_asset(new_ml), len(list(new_ml.find_executions()))
+
+    with pytest.raises(DerivaMLValidationError, match=rf"{rid} .*no plugin fetches acme: URLs.*deriva_fetch_asset"):
+        new_ml.create_execution(workflow=workflow, assets=[rid])
+    assert len(list(new_ml.find_executions())) == before
+    assert not (new_ml.working_dir / "executions").exists()
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_an_input_that_somebody_may_fetch_is_tried(install, store, new_ml, workflow, claims):
+    """Who claims no schemes may fetch whatever it is."""
+    claim = "@hookimpl\ndef deriva_claim_assets():\n    return [Claim(schemes=['acme'])]\n"
+    install("acme", FOLDER_STORE + (claim if claims else ""))
+    rid = add_execution_asset(new_ml)
+    (store / "one.png").write_bytes(b"picture")
+
+    execution = new_ml.create_execution(workflow=workflow, assets=[rid])
+
+    assert [path.read_bytes() for path in execution.asset_paths["Execution_Asset"]] == [b"picture"]
+
+
+def add_execution_asset(ml):
+    row = {"URL": "acme://store/one.png", "Filename": "one.png", "Length": 7}
+    return rows.insert_one(ml.session, "deriva-ml:Execution_Asset", **row, MD5=hashlib.md5(b"picture").hexdigest())[
+        "RID"
+    ]
 
 
 def test_a_failing_handler_is_named(install, store, image_session, tmp_path):

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from deriva_ml import CatalogUnreachable
-from deriva_ml.plugins import AssetRef, Fetched, OutputFile, Progress, StoredObject, Transfer, hookimpl
+from deriva_ml.plugins import AssetRef, Claim, Fetched, OutputFile, Progress, StoredObject, Transfer, hookimpl
 
 BLOCK_BYTES = 2**20
 SMALLEST_PART_BYTES = 5 * 2**20  # S3 takes no smaller ones, but for the last
@@ -34,6 +34,12 @@ def client() -> Any:
     from botocore.config import Config
 
     return boto3.client("s3", config=Config(retries={"max_attempts": 5, "mode": "standard"}, max_pool_connections=32))
+
+
+@hookimpl
+def deriva_claim_assets() -> list[Claim]:
+    """With it, an input of a scheme that nobody fetches is refused at the start; outputs of any table may be ours."""
+    return [Claim(schemes=("s3",))]
 
 
 @hookimpl
