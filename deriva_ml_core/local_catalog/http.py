@@ -90,18 +90,21 @@ class Request(WsgiRequest):
             return self.environ["wsgi.input"], None
         return self.environ["wsgi.input"], self.content_length or 0
 
-    def document(self, *, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
+    def document(self, *, limit_bytes: int = MAX_DOCUMENT_BYTES, required: bool = False) -> Any:
         """
-        The JSON body; None where there is no body.
+        The JSON body; None where there is no body, unless one is required.
 
         Raises:
             UnsupportedType: the body is declared to be something else.
-            BadRequest: the body is not JSON.
+            BadRequest: the body is not JSON, or missing.
             TooLarge: it is longer than `limit_bytes`.
         """
         if self.content_kind not in {"", JSON}:
             raise UnsupportedType(f"Send {JSON}, not {self.content_kind}.")
-        return parse_json(self.body(limit_bytes=limit_bytes))
+        data = self.body(limit_bytes=limit_bytes)
+        if required and not data.strip():
+            raise BadRequest("A JSON document is missing; send null if nothing is meant.")
+        return parse_json(data)
 
     def body(self, *, limit_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
         """

@@ -280,6 +280,25 @@ def test_what_json_cannot_say_again_is_refused(server, text):
         assert server.ask("PUT", path, data=text.encode(), content_type="application/json").status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/annotation/x", "/annotation", "/acl/select", "/acl"])
+def test_a_missing_body_is_not_null(server, path):
+    """A client that forgets its body is told so; null must be sent."""
+    assert server.ask("PUT", path).status_code == 400
+    assert server.ask("PUT", path, data=" \n", content_type="application/json").status_code == 400
+
+
+def test_null_is_an_annotation(server):
+    """What is sent comes back, null too."""
+    assert server.ask("PUT", "/annotation/nothing", data="null", content_type="application/json").status_code == 201
+    assert server.ask("GET", "/annotation/nothing").json is None
+
+
+@pytest.mark.parametrize(("method", "name"), [("GET", ""), ("GET", "/x"), ("PUT", "/x"), ("DELETE", "/x")])
+def test_indexes_are_left_out(server, method, name):
+    """ERMrest manages PostgreSQL's indexes there; the answer says that this service does not."""
+    assert server.ask(method, f"/schema/public/table/ERMrest_Client/index{name}").status_code == 501
+
+
 @pytest.mark.parametrize("form", ["foreignkey", "foreignkey/", "foreignkey/p", "foreignkey/p/reference/{to}"])
 def test_foreign_keys_are_deleted_by_every_form_of_their_url(rows, form):
     """Source: ERMrest docs, "Foreign Key Deletion": all that match the URL go; 404 when there are none."""

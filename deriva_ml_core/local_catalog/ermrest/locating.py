@@ -18,7 +18,7 @@ from deriva_ml_core.local_catalog.auth import Client
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.definitions import same_names
 from deriva_ml_core.local_catalog.ermrest.model import Column, ForeignKey, Key, Model, Schema, Table
-from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotFound, Refusal, Unrouted
+from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotFound, NotProvided, Refusal, Unrouted
 
 _SUBRESOURCES = {
     "comment": frozenset({"schema", "table", "column", "key", "foreignkey"}),
@@ -105,6 +105,8 @@ def _below_table(  # noqa: PLR0911 - one return a form of URL
         case ["foreignkey", columns, "reference", to_table, to_columns, *rest]:
             names = _names(columns), _table_name(to_table), _names(to_columns)
             return Target("foreignkey", schema, table, *names), rest
+        case ["index", *_]:
+            raise NotProvided("Indexes are not managed here: keys and foreign keys have theirs.")
     return Target("table", schema, table), segments
 
 

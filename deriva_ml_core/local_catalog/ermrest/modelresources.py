@@ -55,7 +55,7 @@ def _body(call: Call, target: Target) -> Any:
     if call.request.verb == "DELETE":
         return None
     if target.part != "comment":
-        return call.request.document()
+        return call.request.document(required=bool(target.part))
     try:
         return definitions.check_text(call.request.body(limit_bytes=MAX_COMMENT_BYTES).decode(), "comment")
     except UnicodeDecodeError as err:
