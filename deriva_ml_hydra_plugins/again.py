@@ -17,18 +17,11 @@ from deriva_ml_hydra_plugins.launching import RecordedLauncher
 class JobsAgain:
     """Launches the jobs that are left, in the batches that the sweep had."""
 
-    def __init__(
-        self,
-        *,
-        hydra_context: HydraContext,
-        task_function: TaskFunction,
-        config: DictConfig,
-        max_batch_size: int | None,
-    ) -> None:
-        self._config, self._max_batch_size = config, max_batch_size
+    def __init__(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._config, self._max_batch_size = config, config.hydra.sweeper.get("max_batch_size")
         self._launcher = RecordedLauncher(hydra_context=hydra_context, task_function=task_function, config=config)
 
-    def launch(self) -> list[Sequence[JobReturn]]:
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:  # noqa: ARG002  # a sweeper's signature
         """
         Run them.
 

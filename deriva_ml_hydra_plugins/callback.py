@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext
 
     from deriva_ml_core.executions.sweeps import SweepFacts
     from deriva_ml_hydra_plugins.sweep import RunningSweep
@@ -36,9 +37,10 @@ class ExecutionCallback(Callback):
         self.facts: SweepFacts | None = None
         self.running: RunningSweep | None = None
         self.chosen_launcher: DictConfig | None = None
+        self.chosen_sweeper: DictConfig | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "running": None, "chosen_launcher": None}
+        return {**self.__dict__, "running": None, "chosen_launcher": None, "chosen_sweeper": None}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         """Check the sweep and open its parent. Hydra goes on after an exception of a callback, but not after this."""
@@ -57,13 +59,10 @@ class ExecutionCallback(Callback):
             return
         self.facts = self.running.facts
         self.chosen_launcher = OmegaConf.masked_copy(config.hydra, "launcher").launcher
+        self.chosen_sweeper = OmegaConf.masked_copy(config.hydra, "sweeper").sweeper
         with read_write(config), open_dict(config.hydra):
             config.hydra.launcher = {"_target_": LAUNCHER}
-            if self.running.resumed:
-                config.hydra.sweeper = {
-                    "_target_": SWEEPER,
-                    "max_batch_size": config.hydra.sweeper.get("max_batch_size"),
-                }
+            config.hydra.sweeper = {"_target_": SWEEPER}
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
         """Tell run_model which sweep this job belongs to; it opens the execution with the values that really run."""
@@ -89,9 +88,14 @@ class ExecutionCallback(Callback):
             sys.stdout.flush()  # it may be a pipe to the table's terminal
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002  # Hydra's signature
-        """The sweep has come to its end; Hydra does not call this where it came to another."""
+        """The sweep has come to its end; in every other case its sweeper and launcher have seen to that."""
         if self.running is not None:
             self.running.finish()
+
+
+def callback_of(hydra_context: HydraContext) -> ExecutionCallback:
+    """Ours, among all callbacks of a sweep."""
+    return next(one for one in hydra_context.callbacks.callbacks if isinstance(one, ExecutionCallback))
 
 
 def _withdraw() -> None:

@@ -21,7 +21,7 @@ from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import JobNotStartedError
-from deriva_ml_hydra_plugins.callback import ExecutionCallback
+from deriva_ml_hydra_plugins.callback import callback_of
 from deriva_ml_hydra_plugins.isolation import isolated
 from deriva_ml_hydra_plugins.joblines import short_job_lines
 from deriva_ml_hydra_plugins.sweep import RunningSweep
@@ -31,7 +31,7 @@ class RecordedLauncher:
     """The chosen launcher, watched."""
 
     def __init__(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        callback = next(one for one in hydra_context.callbacks.callbacks if isinstance(one, ExecutionCallback))
+        callback = callback_of(hydra_context)
         assert callback.running is not None
         self._sweep: RunningSweep = callback.running
         # Back where it was: what is saved and sent to the jobs says what the user chose.

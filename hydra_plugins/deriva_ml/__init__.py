@@ -38,17 +38,14 @@ class DerivaMLLauncher(Launcher):
 
 
 class DerivaMLSweeper(Sweeper):
-    """Launches the jobs of a sweep that are run again (deriva_ml_hydra_plugins.again)."""
-
-    def __init__(self, max_batch_size: int | None = None) -> None:
-        self.max_batch_size = max_batch_size
+    """Stands before the sweeper that the user chose while a sweep is recorded (deriva_ml_hydra_plugins.sweeping)."""
 
     def setup(self, **given: Any) -> None:
-        """Set up the launcher."""
-        from deriva_ml_hydra_plugins.again import JobsAgain
+        """Set up the chosen sweeper."""
+        from deriva_ml_hydra_plugins.sweeping import RecordedSweeper
 
-        self.jobs = JobsAgain(max_batch_size=self.max_batch_size, **given)
+        self.recorded = RecordedSweeper(**given)
 
-    def sweep(self, arguments: list[str]) -> Any:  # noqa: ARG002  # Hydra's signature
-        """Run them."""
-        return self.jobs.launch()
+    def sweep(self, arguments: list[str]) -> Any:
+        """Sweep."""
+        return self.recorded.sweep(arguments)
