@@ -1,0 +1,109 @@
+"""
+kill -9 in the midst of a large output on its way to a server: a later command sends what is missing, and no more.
+
+Everything is real: the command that is killed, `deriva-ml-catalog serve`, and a proxy between that counts.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from meddling_proxy import MeddlingProxy
+
+MIB = 2**20
+SIZE_MIB, CHUNK_MIB = 64, 4
+MODEL = f"""
+import os
+
+def train(epochs=1, rate=0.1, *, ml_instance, execution=None):
+    with open(execution.asset_file_path("Execution_Asset", "weights.bin"), "wb") as file:
+        for _ in range({SIZE_MIB}):
+            file.write(os.urandom({MIB}))
+"""
+
+
+@pytest.fixture
+def project(demo_project):
+    return demo_project(MODEL)
+
+
+@pytest.fixture
+def proxy(project, monkeypatch):
+    """Before the server, which the project's commands ask through it."""
+    command = [
+        sys.executable,
+        "-m",
+        "deriva_ml_core.cli.catalog",
+        "serve",
+        "--root",
+        os.environ["DERIVA_ML_LOCAL_ROOT"],
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        where = urlsplit(process.stdout.readline().removeprefix("listening on ").strip())
+        with MeddlingProxy(where.hostname, where.port) as found:
+            monkeypatch.setenv("DERIVA_ML_LOCAL_URL", found.url)
+            yield found
+        process.terminate()
+
+
+def start(project, module, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", f"deriva_ml_core.cli.{module}", *arguments],
+        cwd=project.root,
+        env={**os.environ, "HOME": str(project.home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def accepted(project) -> set[int]:
+    """The chunks of which the run has noted that the server has them."""
+    for state in project.home.parent.rglob("unfinished/*.json"):
+        with contextlib.suppress(OSError):  # replaced at this moment
+            return set(json.loads(state.read_text())["done"])
+    return set()
+
+
+def test_a_killed_upload_goes_on_at_its_last_accepted_chunk(project, proxy, demo_rows):
+    """The record is then as if nothing had happened: one row, the content whole, the times those of the run."""
+    run = start(project, "run")
+    while len(accepted(project)) < 8:
+        assert run.poll() is None, run.communicate()
+        if proxy.bytes_up > 2 * CHUNK_MIB * MIB:
+            proxy.delay_s = 0.2  # slow enough to be met in its midst
+        time.sleep(0.005)
+    run.send_signal(signal.SIGKILL)
+    run.communicate(timeout=60)
+    there = accepted(project)
+    assert run.returncode == -signal.SIGKILL
+    assert 8 <= len(there) < SIZE_MIB // CHUNK_MIB
+    proxy.delay_s = 0
+    (killed,) = json.loads(finished(start(project, "executions", "list", "--status", "Pending_Upload", "--json")))
+    before = json.loads(finished(start(project, "executions", "show", killed["rid"], "--json")))
+    proxy.bytes_up = 0
+
+    finished(start(project, "executions", "upload", killed["rid"]))
+
+    missing = SIZE_MIB * MIB - len(there) * CHUNK_MIB * MIB
+    assert missing <= proxy.bytes_up < missing + MIB
+    (asset,) = [row for row in demo_rows("Execution_Asset") if row["Filename"] == "weights.bin"]
+    assert asset["Length"] == SIZE_MIB * MIB
+    (linked,) = [row for row in demo_rows("Execution_Asset_Execution") if row["Execution_Asset"] == asset["RID"]]
+    assert (linked["Execution"], linked["Asset_Role"]) == (killed["rid"], "Output")
+    record = json.loads(finished(start(project, "executions", "show", killed["rid"], "--json")))
+    assert record["status"] == "Uploaded"
+    assert before["start_time"]
+    assert (record["start_time"], record["stop_time"]) == (before["start_time"], before["stop_time"])
