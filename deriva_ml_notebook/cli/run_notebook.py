@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, run_command, unknown_option
 from deriva_ml_core.cli.modes import (
     INFO_TOPICS,
     MENU,
@@ -82,7 +82,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     Raises:
         DerivaMLConfigurationError: an unknown option, no notebook, options that exclude each other.
     """
-    parser = build_parser()
+    parser = completed(build_parser())
     tokens, parameters = _take_parameters(list(argv))
     options, rest = parser.parse_known_args(_protect_optional(tokens))
     for token in rest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import select
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,12 @@ BIN = Path(sys.executable).parent
         ("deriva-ml-catalog s", {"serve", "schema"}),
         ("bump-version m", {"minor", "major"}),
         ("deriva-ml-init --de", {"--demo"}),
+        ("deriva-ml-run-notebook --insp", {"--inspect"}),
+        ("deriva-ml-install-kernel --inst", {"--install-local"}),
+        ("deriva-ml-split-dataset --test", {"--test-size"}),
+        ("deriva-ml-load-dataset --he", {"--help"}),
+        ("deriva-ml-upload --ret", {"--retries", "--retry-delay"}),
+        ("deriva-ml-storage --cl", {"--clean", "--clear-cache"}),
     ],
 )
 def test_a_shell_is_told_what_could_come_next(line, offered, tmp_path):
@@ -38,6 +46,37 @@ def test_a_shell_is_told_what_could_come_next(line, offered, tmp_path):
 
     assert done.returncode == 0
     assert offered <= {word.strip() for word in answer.read_text().splitlines()}
+
+
+def test_a_bash_on_a_terminal_completes_what_is_typed(tmp_path):
+    """With the lines of the how-to page, and the TAB key."""
+    bash = shutil.which("bash")
+    assert bash, "every machine that this runs on has it"
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        [bash, "--norc", "--noprofile", "-i"],
+        env=env, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        os.write(ours, b"PS1='>> '; echo be''gin; eval \"$(register-python-argcomplete deriva-ml-executions)\"\n")
+        _read_until(ours, b"begin\r\n>> ")
+        os.write(ours, b"deriva-ml-executions compa\t")
+        _read_until(ours, b"deriva-ml-executions compare ")
+        os.write(ours, b"--js\t")
+        _read_until(ours, b"--json ")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+def _read_until(terminal: int, wanted: bytes) -> None:
+    text = b""
+    while wanted not in text:
+        assert select.select([terminal], [], [], 120)[0], f"{wanted!r} did not come, but {text!r}"
+        text += os.read(terminal, 65_536)
 
 
 def test_no_color_is_respected_on_a_terminal(new_ml, workflow):
