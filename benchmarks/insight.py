@@ -77,7 +77,8 @@ class Place:
             return record_runs(ml.session, self.folder / "files", runs, parent=parent)[0]
 
 
-def _lists(place: Place, runs: int, executions: int) -> int:
+def record_many(place: Place, executions: int) -> None:
+    """Executions with two metrics and two parameters, a third of them Failed."""
     from recorded_runs import Run
 
     chance = random.Random(0)
@@ -93,6 +94,13 @@ def _lists(place: Place, runs: int, executions: int) -> int:
         ],
         parent=False,
     )
+
+
+def _lists(place: Place, runs: int, executions: int) -> int:
+    from recorded_runs import Run
+
+    chance = random.Random(0)
+    record_many(place, executions)
     by_metric = ("list", "--all", "--metric", "accuracy>0.5", "--sort", "accuracy", "--desc")
     by_choice = ("list", "--all", "--choice", "model_config=quick", "--status", "Uploaded")
     parent = place.record(

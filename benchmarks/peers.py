@@ -2,7 +2,7 @@
 One run and a sweep beside what users would use instead, with the same work: a Hydra application whose model takes three
 parameters, notes a metric and keeps one small file.
 
-    python benchmarks/peers.py [--runs 5] [--jobs 50] [--only mlflow,wandb,sacred,dvclive]
+    python benchmarks/peers.py [--runs 5] [--jobs 50] [--listed 1000] [--only mlflow,wandb,sacred,dvclive]
 
 | | code | configuration | inputs with versions | uncommitted diff | outputs with checksums | true end after kill -9 |
 |---|---|---|---|---|---|---|
@@ -15,7 +15,9 @@ parameters, notes a metric and keeps one small file.
 
 The whole process is timed, start-up included. mlflow writes to SQLite and a folder, and to its own server on this
 machine; wandb offline and dvclive write files; sacred uses its FileStorageObserver. Each peer has an environment of its
-own, with the same Hydra.
+own, with the same Hydra. A cold run finds no module compiled. Under joblib (two workers) and submitit_local only
+deriva-ml, Hydra alone and mlflow's server sweep, to keep this short. Runs are listed by a condition on a metric, and
+sorted by it.
 """
 
 from __future__ import annotations
@@ -31,11 +33,17 @@ from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
-from _harness import Figure, alternate, command, report
+from _harness import Figure, Sample, alternate, command, report
 from startup import make_projects, user_environment
 from transfer import mlflow_server
 
-HYDRA = ("hydra-core>=1.3.2,<1.4", "hydra-zen>=0.17,<0.18")
+HYDRA = ("hydra-core>=1.3.2,<1.4", "hydra-zen>=0.17,<0.18", "hydra-joblib-launcher", "hydra-submitit-launcher")
+LAUNCHERS = {
+    "basic": (),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "submitit_local": ("hydra/launcher=submitit_local",),
+}
+SIDE_BY_SIDE = ("deriva-ml", "bare Hydra", "mlflow, server")
 PEERS = {"mlflow": "mlflow>=3,<4", "wandb": "wandb>=0.19", "sacred": "sacred>=0.8.7", "dvclive": "dvclive>=3.48"}
 
 APP = """\
@@ -110,6 +118,25 @@ RECORDS = {
 }
 
 
+MLFLOW_RECORDS = """
+import sys, time
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+client, now = MlflowClient(sys.argv[1]), int(time.time() * 1000)
+experiment = client.create_experiment("listed")
+for number in range(int(sys.argv[2])):
+    run = client.create_run(experiment).info.run_id
+    metrics = [Metric("accuracy", number / 1000, now, 0), Metric("loss", 1 - number / 1000, now, 0)]
+    client.log_batch(run, metrics, [Param("learning_rate", str(number)), Param("epochs", "5")])
+"""
+MLFLOW_LISTS = """
+import sys, mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+print(mlflow.search_runs(experiment_names=["listed"], filter_string="metrics.accuracy > 0.5",
+                         order_by=["metrics.accuracy DESC"]))
+"""
+
+
 def environment(folder: Path, peer: str) -> Path:
     """The Python of a new environment with Hydra and one peer."""
     python = folder / peer / "bin" / "python"
@@ -129,7 +156,7 @@ def application(folder: Path, peer: str) -> Path:
     return file
 
 
-def subjects(folder: Path, peers: list[str], running: ExitStack) -> Iterator[tuple[str, Callable[..., object]]]:
+def subjects(folder: Path, peers: list[str], running: ExitStack) -> Iterator[tuple[str, partial[object]]]:
     """Name and call of each application; a call takes further arguments of the command line."""
     env = user_environment(folder)
     ours, _ = make_projects(folder / "startup")
@@ -155,33 +182,75 @@ def _call(argv: list[str], cwd: Path, env: Mapping[str, str], *arguments: str) -
     return command(*argv, *arguments, cwd=cwd, env=env)()
 
 
+def _cold(call: partial[object]) -> object:
+    """The same, where no module has been compiled."""
+    argv, cwd, env = call.args
+    with tempfile.TemporaryDirectory() as compiled:
+        return _call(argv, cwd, {**env, "PYTHONPYCACHEPREFIX": compiled})
+
+
+def _sweeps(calls: Mapping[str, Callable[..., object]], jobs: int) -> None:
+    """One sweep of each subject under each launcher."""
+    rates = ",".join(str(number) for number in range(1, jobs + 1))
+    for launcher, overrides in LAUNCHERS.items():
+        subjects = {
+            name: partial(call, "--multirun", f"model_config.epochs={rates}", *overrides)
+            for name, call in calls.items()
+            if launcher == "basic" or name in SIDE_BY_SIDE
+        }
+        _tell(f"A sweep of {jobs} jobs, {launcher}", alternate(subjects, 1, warm_ups=0))
+
+
+def _lists(folder: Path, count: int, runs: int) -> None:
+    """Runs in a list, ours and mlflow's, each in a process of its own."""
+    from insight import Place, record_many
+
+    place, python = Place(folder / "listed"), folder / "environments" / "mlflow" / "bin" / "python"
+    place.folder.mkdir(exist_ok=True)
+    record_many(place, count)
+    store = f"sqlite:///{folder}/listed/mlflow.db"
+    command(str(python), "-c", MLFLOW_RECORDS, store, str(count))()
+    subjects = {
+        "deriva-ml": place.executions("list", "--all", "--metric", "accuracy>0.5", "--sort", "accuracy", "--desc"),
+        "mlflow, SQLite": command(str(python), "-c", MLFLOW_LISTS, store),
+    }
+    listed = alternate(subjects, runs)
+    ratio = listed["deriva-ml"].median / listed["mlflow, SQLite"].median
+    report(f"{count} runs, listed by a metric", listed, [Figure("deriva-ml / mlflow", ratio, None)])
+
+
 def main() -> int:
-    """Measure, print, and return the number of figures that miss their bound."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=50, help="of the sweep")
+    parser.add_argument("--listed", type=int, default=1000, help="runs in the list")
     parser.add_argument("--only", default=",".join(PEERS), help="peers, with commas between (%(default)s)")
     args = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled is kept, as a user's Python does
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
         calls = dict(subjects(Path(name), [peer for peer in args.only.split(",") if peer], running))
-        single = alternate(calls, args.runs)
-        report("One run, whole process", single, _ratios({name: one.median for name, one in single.items()}))
-        rates = ",".join(str(number) for number in range(1, args.jobs + 1))
-        sweep = {
-            name: partial(call, "--multirun", f"model_config.epochs={rates}")
-            for name, call in calls.items()
-        }  # fmt: skip
-        swept = alternate(sweep, 1, warm_ups=0)
-        return report(
-            f"A sweep of {args.jobs} jobs, basic launcher", swept, _ratios({n: one.median for n, one in swept.items()})
-        )
+        _tell("One run, whole process", alternate(calls, args.runs))
+        cold = {name: partial(_cold, call) for name, call in calls.items()}
+        _tell("One run, whole process, cold", alternate(cold, min(args.runs, 2), warm_ups=0))
+        _sweeps(calls, args.jobs)
+        if "mlflow" in args.only:
+            _lists(Path(name), args.listed, args.runs)
+    return 0
 
 
-def _ratios(medians: Mapping[str, float]) -> list[Figure]:
-    """Each subject over bare Hydra; no issue sets a bound for a peer."""
-    bare = medians["bare Hydra"]
-    return [Figure(f"{name} / bare Hydra", value / bare, None) for name, value in medians.items()]
+def _tell(title: str, samples: Mapping[str, Sample]) -> None:
+    """With each subject over bare Hydra; no issue sets a bound for a peer."""
+    bare = samples["bare Hydra"].median
+    report(
+        title,
+        samples,
+        [
+            Figure(f"{name} / bare Hydra", one.median / bare, None)
+            for name, one in samples.items()
+            if name != "bare Hydra"
+        ],
+    )
 
 
 if __name__ == "__main__":
