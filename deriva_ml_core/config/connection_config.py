@@ -34,8 +34,8 @@ class DerivaMLConfig(BaseModel):
         logging_level: the least level of deriva-ml's own messages, by name or number (30 is WARNING).
         deriva_logging_level: the same of the deriva client's.
         credential: never printed and never serialized to JSON; None uses deriva's own login.
-        s3_bucket: where bags for MINIDs are put.
-        use_minid: only with an s3_bucket.
+        s3_bucket: where `download_dataset_bag(..., use_minid=True)` stores bags: s3://BUCKET or s3://BUCKET/PREFIX.
+        use_minid: with an s3_bucket, whether the connection's own `download_dataset_bag` does so too; runs never do.
         clean_execution_dir: remove an execution's folder once all of it is in the catalog.
         upload_on_failure: what of a run that failed or was stopped goes into the catalog at once: "metadata" (its log,
             traceback, metrics), "all" that it has staged, or "nothing"; the rest waits on disk for a later command.

@@ -22,6 +22,7 @@ class DataMethods(HasSession):
     """Mixin of DerivaML."""
 
     working_dir: Path
+    use_minid: bool
 
     # --- datasets -----------------------------------------------------------------------------------------------
 
@@ -112,10 +113,11 @@ class DataMethods(HasSession):
         from deriva_ml_core.datasets.specs import as_dataset_spec
 
         spec = as_dataset_spec(dataset)
-        now = None
-        if spec.version is not None and not spec.version.is_released:
-            now = self.lookup_dataset(spec, deleted=True).living(spec.version)
-        return fetch_bag(self.session, spec, self.cache_dir, entry=now)
+        if self.use_minid or (spec.version is not None and not spec.version.is_released):
+            return self.lookup_dataset(spec, deleted=True).download_dataset_bag(
+                spec.version, spec.materialize, self.use_minid, spec.exclude_tables
+            )
+        return fetch_bag(self.session, spec, self.cache_dir)
 
     def bag_info(self, dataset: Any) -> BagInfo:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +37,15 @@ if TYPE_CHECKING:
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.features import Feature
 
-NO_MINID = (
-    "use_minid: the service that makes MINIDs can't be reached from here, and no bag was uploaded; "
+log = logging.getLogger(__name__)
+
+NO_BUCKET = (
+    "use_minid: a MINID names a bag that is stored where others can get it: connect with s3_bucket='s3://…'. "
     "use_minid=False downloads the same bag from the catalog itself"
+)
+NO_MINID = (
+    "the bag of %s is stored at %s; it has no MINID: deriva-ml can't register one, since the identifier service asks "
+    "for a login of its own"
 )
 
 
@@ -328,8 +335,12 @@ class Dataset:
         The newest development label gives the catalog as it is now. A run can't have it as an input: it says nothing
         that could be repeated.
 
+        Args:
+            use_minid: also store the bag in the DerivaML's s3_bucket, and say where; no MINID is registered.
+
         Raises:
             DerivaMLDatasetNotFound: no such version.
+            DerivaMLException: use_minid without s3_bucket, or the store refuses; see stored_bags.py.
         """
         spec = DatasetSpec(
             rid=self.dataset_rid,
@@ -337,8 +348,9 @@ class Dataset:
             materialize=materialize,
             exclude_tables=frozenset(exclude_tables) if exclude_tables else None,
         )
-        if use_minid:
-            raise DerivaMLException(NO_MINID)
+        bucket = getattr(self._handle, "s3_bucket", None)
+        if use_minid and not bucket:
+            raise DerivaMLException(NO_BUCKET)
         if self.cache_dir is None:
             raise DerivaMLException(
                 f"dataset {self.dataset_rid} was opened without a cache folder for bags: "
@@ -346,7 +358,12 @@ class Dataset:
             )
         from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it
 
-        return fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=self.living(version))
+        bag = fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=self.living(version))
+        if use_minid:
+            from deriva_ml_core.datasets.stored_bags import store_bag  # loads boto3
+
+            log.warning(NO_MINID, spec, store_bag(bag, str(bucket)))
+        return bag
 
     def denormalize_as_dict(
         self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RIDS_IN_A_URL = 400
+# Files of other URLs (file:, tag:) stay where they are. s3: and gs: are a plugin's, whose absence is told.
+_FETCHED = ("/hatrac/", "https://", "http://", "s3://", "gs://")
 _MODEL_PARTS = ("schema_name", "table_name", "kind", "comment")
 _COLUMN_PARTS = ("name", "type", "nullok", "default", "comment")
 _FOREIGN_KEY_PARTS = ("names", "foreign_key_columns", "referenced_columns", "on_delete", "on_update")
@@ -250,7 +252,7 @@ def remote_file(session: CatalogSession, table: Table, row: Row) -> AssetFile | 
     """The file of an asset row; None where it is kept elsewhere (File), a warning where the row can't be trusted."""
     asset = CatalogAsset(row["RID"], table.schema, table.name, row)
     url = str(row.get("URL") or "")
-    if not url.startswith(("/hatrac/", "https://", "http://")):
+    if not url.startswith(_FETCHED):
         return None
     if asset.md5 is None or row.get("Length") is None:
         return f"{table.name} {asset.rid}: the row has no MD5 or no Length, so its file is left out"

@@ -262,8 +262,8 @@ def test_a_disk_too_small_is_told_before(image_session, spec, tmp_path, monkeypa
         fetch_bag(image_session, spec, tmp_path / "cache")
 
 
-def test_minids_are_refused_in_one_line(image_session, dataset):
-    """Their service and bucket are not reachable from here; the words say what to do instead."""
+def test_a_minid_without_a_bucket_is_refused_in_one_line(image_session, dataset):
+    """The words say what is missing and what to do instead. With one: examples/plugins/s3/tests/test_bags.py."""
     with pytest.raises(DerivaMLException, match="use_minid=False"):
         dataset.download_dataset_bag("1.0.0", use_minid=True)
 

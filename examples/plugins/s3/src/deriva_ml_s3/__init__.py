@@ -136,7 +136,7 @@ def _asked(operation: str, bucket: str, key: str, **more: Any) -> Any:
     Raises:
         FileNotFoundError: no such object. CatalogUnreachable: no answer; deriva-ml tries such an output again.
     """
-    from botocore.exceptions import ClientError, HTTPClientError
+    from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
     try:
         return getattr(client(), operation)(Bucket=bucket, Key=key, **more)
@@ -144,7 +144,7 @@ def _asked(operation: str, bucket: str, key: str, **more: Any) -> Any:
         if err.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchBucket"):
             raise FileNotFoundError(f"s3://{bucket}/{key} is not there") from err
         raise
-    except HTTPClientError as err:
+    except (EndpointConnectionError, HTTPClientError) as err:
         raise CatalogUnreachable(f"s3://{bucket}: {err}") from err
 
 
