@@ -6,7 +6,7 @@ Source: ERMrest API documentation, "Entity Update", "Attribute Group Update"; NO
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from deriva_ml_core.local_catalog.auth import Client
@@ -72,26 +72,27 @@ def _overwrite(
     same = " AND ".join(f"{fields[i].column.sql} IS ?" for i in key_places)
     seen = rights.rows(table)
     find = f"SELECT rowid FROM {seen.sql} WHERE {same} LIMIT 1"
-    updated, changes, new = [], [], []
-    for row in rows:
-        found = txn.db.execute(find, [*seen.parameters, *(row[i] for i in key_places)]).fetchone()
-        if found is None:
-            new.append(row)
-        else:
-            updated.append(found[0])
-            changes.append((*(row[i] for i in other_places), txn.now, txn.client, found[0]))
-    if changes:
+    found: list[int | None] = [
+        txn.db.execute(find, (*seen.parameters, *(row[i] for i in key_places))).get for row in rows
+    ]
+    updated = [rowid for rowid in found if rowid is not None]
+    if updated:
         columns = [fields[i].column for i in other_places]
         which = "r.rowid IN (SELECT value FROM json_each(?))", (ENCODE(updated),)
         rights.require(table, "update", Statement("SELECT value FROM json_each(?)", which[1]), columns)
         sets = _sets(table, columns)
         with constraint_refusals(txn.model, table):
             txn.db.execute("PRAGMA defer_foreign_keys = ON")
+            changes = (
+                (*(row[i] for i in other_places), txn.now, txn.client, rowid)
+                for row, rowid in zip(rows, found, strict=True)
+                if rowid is not None
+            )
             txn.db.executemany(f"UPDATE {table.live} SET {sets} WHERE rowid = ?", changes)
         check_references(txn.db, txn.model, table, *which)
         rights.require_references(table, "update", columns, *which)
         txn.changed()
-    return updated, Rows(new)
+    return updated, Rows(row for row, rowid in zip(rows, found, strict=True) if rowid is None)
 
 
 def _sets(table: Table, columns: Sequence[Column]) -> str:
@@ -167,7 +168,7 @@ def _set_columns(
     rows: Iterable[Row],
     *,
     rights: RowRights,
-) -> list[Row]:
+) -> Rows:
     """Write the targets; returns each row of the body as often as it was written."""
     columns, seen = [field.column for field in targets], rights.rows(table)
     same = " AND ".join(f"{field.column.sql} IS ?" for field in keys)
@@ -178,14 +179,17 @@ def _set_columns(
             rights.require(table, "update", Statement(chosen, (*seen.parameters, *_key_values(keys, row))), columns)
     which = same if seen.sql == table.live else f"rowid IN ({chosen})"
     sql = f"UPDATE {table.live} SET {_sets(table, columns)} WHERE {which} RETURNING rowid"
-    written: list[Row] = []
     touched: list[int] = []
-    for row in rows:
-        values = (*row[len(keys) :], txn.now, txn.client, *seen.parameters, *_key_values(keys, row))
-        with constraint_refusals(txn.model, table):
-            found: list[Any] = txn.db.execute(sql, values).fetchall()
-        touched += [rowid for (rowid,) in found]
-        written += [row] * len(found)
+
+    def write() -> Iterator[Row]:
+        for row in rows:
+            values = (*row[len(keys) :], txn.now, txn.client, *seen.parameters, *_key_values(keys, row))
+            with constraint_refusals(txn.model, table):
+                found: list[Any] = txn.db.execute(sql, values).fetchall()
+            touched.extend(rowid for (rowid,) in found)
+            yield from [row] * len(found)
+
+    written = Rows(write())
     if touched:
         those = "r.rowid IN (SELECT value FROM json_each(?))", (ENCODE(touched),)
         check_references(txn.db, txn.model, table, *those)

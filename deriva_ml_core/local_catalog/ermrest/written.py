@@ -13,6 +13,7 @@ from typing import IO, Any
 from werkzeug.wsgi import FileWrapper
 
 from deriva_ml_core.local_catalog.ermrest.answers import Answer
+from deriva_ml_core.local_catalog.ermrest.bodies import Rows
 from deriva_ml_core.local_catalog.ermrest.formats import CSV, Format, encode, render_sql
 from deriva_ml_core.local_catalog.ermrest.fragments import Fragment
 from deriva_ml_core.local_catalog.ermrest.model import Column
@@ -85,13 +86,11 @@ def _on_disk(folder: Path, chunks: Iterable[bytes]) -> FileWrapper:
         return FileWrapper(body, _PIECE_BYTES)
 
 
-def answer_values(
-    txn: Transaction, named: Sequence[tuple[str, Column]], values: Sequence[tuple[Any, ...]], chosen: Format
-) -> Answer:
+def answer_values(txn: Transaction, named: Sequence[tuple[str, Column]], values: Rows, chosen: Format) -> Answer:
     """Values in stored form, one row each, under the given names."""
     outputs = [Output(name, Fragment("?"), form_of(column)) for name, column in named]
     marks = ", ".join(f"? AS o{i}" for i in range(len(outputs)))
     statement = render_sql(Statement(f"SELECT {marks}"), outputs, chosen)
-    rows = txn.db.executemany(statement.sql, [(*statement.parameters, *row) for row in values]) if values else ()
+    rows = txn.db.executemany(statement.sql, ((*statement.parameters, *row) for row in values)) if values else ()
     body = encode(rows, [name for name, _ in named], chosen)
     return Answer(200, chosen, body=_kept(txn, body))
