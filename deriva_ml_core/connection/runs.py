@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.executions.owner import Owner
     from deriva_ml_core.executions.record import ExecutionRecord
     from deriva_ml_core.executions.reporting import Reporter
+    from deriva_ml_core.executions.status_summary import StatusSummary
     from deriva_ml_core.executions.sweeps import Place
     from deriva_ml_core.workflows.provenance import CodeReference
     from deriva_ml_core.workflows.workflow import Workflow
@@ -151,6 +152,12 @@ class RunMethods(HasSession):
         return find_executions(
             self.session, workflow=workflow, workflow_type=workflow_type, status=status, dataset=dataset, limit=limit
         )
+
+    def multirun_status_summary(self, workflow_rid: str) -> StatusSummary:
+        """How many executions of a workflow there are, by status: how a sweep stands, say."""
+        from deriva_ml_core.executions.status_summary import status_summary
+
+        return status_summary(self.session, workflow_rid)
 
     def keep_report(self, parent_rid: str) -> str | None:
         """

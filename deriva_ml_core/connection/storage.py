@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.connection.base import HasSession
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from deriva_ml_core.assets.progress import UploadReport
+    from deriva_ml_core.executions.journal import JournalEntry
     from deriva_ml_core.executions.pending import Waiting
 
 _MIB = 2**20
@@ -22,6 +23,34 @@ class StorageMethods(HasSession):
     """Mixin of DerivaML."""
 
     working_dir: Path
+
+    # --- executions, by their journals ---------------------------------------------------------------------------
+
+    def list_executions(
+        self, status: Any = None, workflow_rid: str | None = None, mode: str = "online", since: datetime | None = None
+    ) -> list[JournalEntry]:
+        """
+        The executions that have a folder in this working folder, the newest first; the catalog is not asked.
+
+        Args:
+            status: only those of this status, or these.
+            mode: "online"; there are no others, so that "offline" gives none.
+            since: only those made then or later.
+
+        Raises:
+            InvalidTransitionError: no such status.
+        """
+        from deriva_ml_core.executions.local_list import list_executions
+
+        if mode != "online":
+            return []
+        return list_executions(self.working_dir, status=status, workflow_rid=workflow_rid, since=since)
+
+    def find_incomplete_executions(self) -> list[JournalEntry]:
+        """Those of this working folder whose record has no end, or of which something is not in the catalog."""
+        from deriva_ml_core.executions.local_list import incomplete_executions
+
+        return incomplete_executions(self.working_dir)
 
     # --- outputs that wait --------------------------------------------------------------------------------------
 

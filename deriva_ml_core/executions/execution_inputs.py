@@ -53,6 +53,17 @@ class ExecutionInputs(ExecutionLife):
 
         return add_dataset(self._ml, self._opened, as_dataset_spec(dataset))
 
+    def add_input_dataset(self, rid: str, version: str | None = None) -> None:
+        """
+        Say that it uses a dataset, without bringing it: by queries of its own, say. The current version where None.
+
+        Raises:
+            DerivaMLValidationError: no such dataset or version.
+        """
+        from deriva_ml_core.executions.inputs import declare_dataset
+
+        declare_dataset(self._ml, self._opened, as_dataset_spec(f"{rid}@{version}" if version else rid))
+
     def download_asset(
         self, asset_rid: str, dest_dir: Path | str | None = None, update_catalog: bool = True, use_cache: bool = False
     ) -> AssetFilePath:

@@ -54,6 +54,11 @@ class ExecutionLife:
         self.uploaded_assets: dict[str, list[AssetFilePath]] = {}
         self._opened = self._open(configuration, workflow, reload, dry_run, request)
 
+    @classmethod
+    def from_registry(cls, ml_object: Connection, execution_rid: str) -> Self:
+        """Go on with an execution of this working folder whose process is gone; as `DerivaML.resume_execution`."""
+        return cls(None, ml_object, reload=execution_rid)
+
     def _open(
         self,
         configuration: ExecutionConfiguration | None,

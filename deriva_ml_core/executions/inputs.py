@@ -10,7 +10,7 @@ from deriva_ml_core.assets.download import download, link_inputs
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.resolving import resolve_assets
 from deriva_ml_core.datasets.specs import DatasetSpec
-from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
+from deriva_ml_core.executions.bags import DatasetBags, fetch_bags, link_datasets
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.reporting import SILENT
 from deriva_ml_core.executions.validation import validate
@@ -35,6 +35,18 @@ def add_dataset(ml: Connection, opened: Opened, spec: DatasetSpec) -> DatasetBag
     found = fetch_bags(ml, datasets, execution_rid=rid, reporter=SILENT)
     opened.bags = DatasetBags([*opened.bags, *found])
     return found[0]
+
+
+def declare_dataset(ml: Connection, opened: Opened, spec: DatasetSpec) -> None:
+    """
+    Link a dataset as an input, which is not brought; nothing of a dry run.
+
+    Raises:
+        DerivaMLValidationError: no such dataset or version.
+    """
+    datasets = validate(ml.session, ExecutionConfiguration(datasets=[spec])).datasets
+    if not opened.dry_run:
+        link_datasets(ml.session, datasets, opened.recorder.journal.entry.rid)
 
 
 def add_asset(

@@ -11,6 +11,7 @@ from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLValidationError, PluginError, PluginHookError
+from deriva_ml_core.executions.journal import executions_folder
 
 FOLDER_STORE = """
 import os, shutil
@@ -114,7 +115,7 @@ def test_an_input_that_nobody_would_fetch_is_refused_before_anything_is_recorded
     with pytest.raises(DerivaMLValidationError, match=rf"{rid} .*no plugin fetches acme: URLs.*deriva_fetch_asset"):
         new_ml.create_execution(workflow=workflow, assets=[rid])
     assert len(list(new_ml.find_executions())) == before
-    assert not (new_ml.working_dir / "executions").exists()
+    assert not executions_folder(new_ml.working_dir).exists()
 
 
 @pytest.mark.parametrize("claims", [True, False])
