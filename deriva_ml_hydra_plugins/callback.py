@@ -52,7 +52,7 @@ class ExecutionCallback(Callback):
     def _start(self, config: DictConfig) -> None:
         if "deriva_ml" not in config:  # every Hydra application of this environment comes here: cost it nothing
             return
-        from deriva_ml_hydra_plugins.sweep import open_sweep
+        from deriva_ml_hydra_plugins.opening import open_sweep
 
         self.running = open_sweep(config, self.on_failure, table=self.table, report=self.report)
         if self.running is None:

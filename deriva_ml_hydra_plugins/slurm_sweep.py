@@ -1,49 +1,18 @@
-"""A sweep whose jobs SLURM runs, in the process that launches it: what it needs, and how its jobs are ended or left."""
+"""Jobs that SLURM runs, in the process that launches their sweep: how they stand, and how they are ended or left."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable
 
-from omegaconf import DictConfig
-
-from deriva_ml_core.connection.local import LOCAL, URL_VARIABLE, served_url
-from deriva_ml_core.errors import DerivaMLConfigurationError
 from deriva_ml_core.executions.fate import fate_of_job
 from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.slurm import this_cluster
 from deriva_ml_core.executions.sweeps import SweepJob
 
-SLURM_LAUNCHER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 CANCEL_PATIENCE_S = 90.0
 """After scancel: SLURM's KillWait is half a minute as it comes."""
-
-
-def launches_slurm_jobs(config: DictConfig) -> bool:
-    """Whether the chosen launcher gives the jobs to SLURM."""
-    return str(config.hydra.launcher.get("_target_")) == SLURM_LAUNCHER
-
-
-def place_of(connection: Any) -> tuple[str, str]:
-    """Host and catalog of a configured connection."""
-    read = connection.get if isinstance(connection, Mapping) else lambda name: getattr(connection, name)
-    return str(read("hostname")), str(read("catalog_id"))
-
-
-def require_served_catalog(connection: Any) -> None:
-    """
-    Refuse jobs on other hosts that would each open an embedded catalog of their own.
-
-    Raises:
-        DerivaMLConfigurationError: the catalog is in this process.
-    """
-    if place_of(connection)[0] == LOCAL and served_url() is None:
-        raise DerivaMLConfigurationError(
-            "SLURM's jobs run on other hosts, which can't open the embedded catalog of this one: run "
-            f"`deriva-ml-catalog serve` on the host that has it, and set {URL_VARIABLE} to the address that it prints"
-        )
 
 
 def running_jobs(jobs: Iterable[SweepJob]) -> list[str]:
