@@ -15,11 +15,14 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """
     Wait for the lock, hold it, let it go. The kernel lets it go when its holder dies, however that happens.
 
     Not filelock: its import costs 0.15 s of every run, and this is all that is used of it.
+
+    Args:
+        wait: False: what is yielded is False where somebody else holds it.
 
     Raises:
         WorkingFolderError: the lock file can't be made.
@@ -30,16 +33,18 @@ def file_lock(path: Path) -> Iterator[None]:
     except OSError as err:
         raise WorkingFolderError(f"can't write {path}: {err.strerror}") from err
     try:
-        _lock(descriptor, path)
-        yield
+        yield _lock(descriptor, path, wait=wait)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path, *, wait: bool) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError as err:
         # Some network file systems carry no locks. Everything under a lock is also put in place by a rename, so going
         # on costs work done twice, not wrong results.
         log.warning("%s can't be locked (%s): two processes may do the same work", path, err.strerror)
+    return True

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from deriva_ml_core.assets.locks import file_lock
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.fate import fate_of
-from deriva_ml_core.executions.journal import JournalEntry, read_entry, read_journals
+from deriva_ml_core.executions.journal import JournalEntry, executions_folder, read_entry, read_journals
 from deriva_ml_core.executions.leftovers import upload_of_killed
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
@@ -53,11 +55,16 @@ class Recovered:
 
 def recover(ml: Reopening) -> Iterator[Recovered]:
     """
-    Look through the working folder; yields what was done, and what was left alone.
+    Look through the working folder; yields what was done, and what was left alone. Who else does so waits meanwhile.
 
     Raises:
         DerivaMLException: the catalog could not be asked or told; what is left is found again by the next look.
     """
+    with _alone(ml.working_dir):
+        yield from _recover(ml)
+
+
+def _recover(ml: Reopening) -> Iterator[Recovered]:
     parents: list[tuple[Path, JournalEntry]] = []
     for path, entry in read_journals(ml.working_dir):
         if entry.damaged or (entry.hostname, entry.catalog_id) != (ml.session.hostname, ml.session.catalog_id):
@@ -77,21 +84,37 @@ def recover_one(ml: Reopening, path: Path) -> Iterator[Recovered]:
     Args:
         path: the folder of its parent.
     """
-    entry = read_entry(path)
-    if (path / JOBS_FILE).exists() and entry.unfinished:
-        yield from _parent(ml, path, entry)
-    else:
-        yield from _one(ml, path, entry)
+    with _alone(ml.working_dir):
+        entry = read_entry(path)
+        if (path / JOBS_FILE).exists() and entry.unfinished:
+            yield from _parent(ml, path, entry)
+        else:
+            yield from _one(ml, path, entry)
 
 
 def recover_quietly(ml: Reopening) -> None:
-    """The same for a command that is about something else: it says only in the log what it did."""
+    """
+    The same for a command that is about something else: it says only in the log what it did, and where another process
+    recovers at this moment, it leaves that to it.
+    """
     try:
-        for one in recover(ml):
-            if one.left_alone is None:
-                log.info("execution %s: %s (%s)", one.rid, one.status.value, one.detail)
+        with _alone(ml.working_dir, wait=False) as alone:
+            for one in _recover(ml) if alone else ():
+                if one.left_alone is None:
+                    log.info("execution %s: %s (%s)", one.rid, one.status.value, one.detail)
     except DerivaMLException as err:
         log.info("executions were not recovered: %s", err)
+
+
+@contextmanager
+def _alone(working_dir: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Two that end the same executions would each find the other's process in their journals."""
+    folder = executions_folder(working_dir)
+    if not folder.is_dir():  # nothing has run: a folder is not made for this
+        yield True
+        return
+    with file_lock(folder.with_name("recovery.lock"), wait=wait) as alone:
+        yield alone
 
 
 def _one(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:

@@ -144,6 +144,27 @@ def test_a_killed_sweep_is_recovered(started, tree, demo_rows, matrix):
     assert "nothing to recover" in made.run("recover", *PLACE, command="deriva-ml-executions").stdout
 
 
+def test_several_who_recover_at_once_leave_one_record(started, tree, demo_rows):
+    """Two terminals and a cron job: each execution has one end, the parent one report, and none of them fails."""
+    made, process = started("basic")
+    process.kill()
+    process.wait()
+
+    command = [str(made.command("deriva-ml-executions")), "recover", *PLACE]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    several = [subprocess.Popen(command, cwd=made.root, env=made.environment(), **pipes) for _ in range(3)]
+    told = [one.communicate(timeout=120) for one in several]
+
+    assert [one.returncode for one in several] == [0, 0, 0], told
+    parent, children = tree()
+    assert (parent["Status"], [child["Status"] for child in children]) == ("Failed", ["Uploaded", "Failed", "Aborted"])
+    linked = [row["Execution"] for row in demo_rows("Execution_Metadata_Execution")]
+    reports = [row for row in demo_rows("Execution_Metadata") if row["Filename"] == "report.html"]
+    assert (len(reports), parent["RID"] in linked) == (1, True)
+    journals = made.home.rglob("journal.json")
+    assert [file for file in journals if '"pending": []' not in file.read_text()] == []
+
+
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_jobs_that_outlive_a_killed_launcher_are_left_alone_and_end_well(started, tree, matrix, launcher):
     """Recovery touches nothing that runs; when the jobs have ended, the parent is what came of them."""

@@ -106,6 +106,25 @@ def test_other_code_is_refused_unless_told(swept, tree):
     assert (parent["Status"], _statuses(children)) == ("Uploaded", ["Uploaded"] * 4)
 
 
+def test_another_commit_is_refused_and_names_both(swept, tree):
+    """Also where nothing is uncommitted: the children of one parent are of one commit."""
+    made, sweep = swept
+    sweep()
+    parent, before = tree()
+    model = made.root / "src/models/model.py"
+    model.write_text(model.read_text() + "# another thought\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "commit", "-qam", "another thought"], cwd=made.root, check=True)
+
+    refused = made.run("--resume", parent["RID"])
+
+    assert refused.returncode == 2, refused.stderr
+    commits = subprocess.run([*git, "log", "--format=%h"], cwd=made.root, check=True, capture_output=True, text=True)
+    assert all(commit in refused.stderr for commit in commits.stdout.split())
+    assert "--allow-other-code" in refused.stderr
+    assert tree() == (parent, before)
+
+
 def test_a_killed_sweep_is_resumed_without_another_word(swept, tree):
     """The launching process was killed: its end is recorded first, then what is left runs."""
     made, sweep = swept
