@@ -133,8 +133,8 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def torch(session: nox.Session) -> None:
-    """The tests that need PyTorch, which is as large as all that the others install: pip brings its build for CPUs."""
-    session.install("torch", *EXTRAS, *group("test"), "-c", CONSTRAINTS)
+    """The tests that need PyTorch, which is as large as all that the others install, in the release they ran with."""
+    session.install("torch==2.13.0", *EXTRAS, *group("test"), "-c", CONSTRAINTS)
     session.run("pytest", "-q", "tests/datasets/test_bag_views.py", "-k", "torch or framework", *session.posargs)
 
 

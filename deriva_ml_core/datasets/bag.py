@@ -134,7 +134,7 @@ class DatasetBag(BagViews):
         return sorted(row["Dataset_Type"] for row in links if row["Dataset"] == self.dataset_rid)
 
     def dataset_history(self) -> list[DatasetHistory]:
-        """Its versions until this one, oldest first; their snapshots are in the catalog."""
+        """Its versions until this one, oldest first."""
         entries = [
             DatasetHistory(
                 dataset_version=DatasetVersion(row["Version"]),
@@ -143,7 +143,7 @@ class DatasetBag(BagViews):
                 execution_rid=row.get("Execution"),
                 description=row.get("Description") or "",
                 minid=row.get("Minid"),
-                snapshot=row.get("Snapshot"),
+                snapshot=row.get("Snapshot") or self._snapshot_of(row),
             )
             for row in self._ml_rows(DATASET_VERSION)
             if row["Dataset"] == self.dataset_rid
@@ -236,6 +236,11 @@ class DatasetBag(BagViews):
 
     # --- inside ---
 
+    def _snapshot_of(self, version: Row) -> str | None:
+        """The snapshot of the bag's own version, whose row has it only since: what the bag says of itself."""
+        own = (version["Dataset"], version["Version"]) == (self._own_rid, self._version)
+        return self._info.get("Internal-Sender-Identifier", "").partition("@")[2] or None if own else None
+
     def _require_version(self, version: object) -> None:
         if version is not None and DatasetVersion.parse(version) != self.current_version:
             raise DerivaMLDatasetNotFound(
@@ -265,8 +270,8 @@ class DatasetBag(BagViews):
         )
         if found is None:
             raise DerivaMLTableNotFound(
-                f"the bag of dataset {self.dataset_rid} has no table {name!r}{nearest(name, self._tables)}; "
-                f"it has {', '.join(self.list_tables())}"
+                f"the bag of dataset {self.dataset_rid} has no table {name!r}"
+                f"{nearest(name, self._tables) or '; it has ' + ', '.join(self.list_tables())}"
             )
         return found
 

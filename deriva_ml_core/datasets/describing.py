@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,12 +28,12 @@ def to_markdown(dataset: Dataset, *, show_children: bool = False, indent: int = 
 
 def display_markdown(text: str) -> None:
     """Show it: as a notebook does, else on the terminal."""
-    try:
-        from IPython.display import Markdown, display  # only where notebooks are installed
-    except ImportError:
-        from rich.console import Console
-        from rich.markdown import Markdown as Shown
+    shell = sys.modules.get("IPython")
+    if shell is not None and shell.get_ipython() is not None:
+        display = importlib.import_module("IPython.display")
+        display.display(display.Markdown(text))
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
 
-        Console().print(Shown(text))
-    else:
-        display(Markdown(text))  # type: ignore[no-untyped-call]  # IPython has no types
+    Console().print(Markdown(text))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart
-from deriva_ml_core.errors import DerivaMLDatasetNotFound, nearest
+from deriva_ml_core.errors import DerivaMLDatasetNotFound
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -73,8 +73,7 @@ class DatasetRecord:
         wanted = self.current if version is None else self._entry(version)
         if wanted is None:
             text = "no released version" if version is None else f"no version {version}"
-            hint = "" if version is None else nearest(str(version), self._there)
-            raise DerivaMLDatasetNotFound(f"dataset {self.rid} has {text}{hint}; its versions: {self._list}")
+            raise DerivaMLDatasetNotFound(f"dataset {self.rid} has {text}; its versions: {self._list}")
         if wanted.snapshot is None:
             raise DerivaMLDatasetNotFound(
                 f"version {wanted.dataset_version} of dataset {self.rid} is tied to no snapshot (a development label, "
@@ -96,12 +95,8 @@ class DatasetRecord:
             )
 
     @property
-    def _there(self) -> list[str]:
-        return [str(entry.dataset_version) for entry in self.history if entry.snapshot]
-
-    @property
     def _list(self) -> str:
-        return ", ".join(self._there) or "none"
+        return ", ".join(str(entry.dataset_version) for entry in self.history if entry.snapshot) or "none"
 
     def _entry(self, version: DatasetVersion) -> DatasetHistory | None:
         return next((entry for entry in self.history if entry.dataset_version == version), None)

@@ -163,8 +163,8 @@ def _reader(bag: DatasetBag, table: str, by: str, grouping: Grouping) -> Callabl
     except DerivaMLNotFoundError:
         known = [*columns, *(one.feature_name for one in bag.find_features(table))]
         raise DerivaMLValidationError(
-            f"group_by: {by!r} is neither a column nor a feature of {table}{nearest(by, known)}; there are "
-            f"{', '.join(known)}"
+            f"group_by: {by!r} is neither a column nor a feature of {table}"
+            f"{nearest(by, known) or '; there are ' + ', '.join(dict.fromkeys(known))}"
         ) from None
     column = _feature_column(feature, column, grouping.enforce_vocabulary)
     return _feature_reader(bag, feature, column, grouping)

@@ -70,6 +70,7 @@ def test_the_bag_knows_its_dataset(bag, dataset, images):
     assert (bag.dataset_rid, bag.current_version) == (dataset.dataset_rid, DatasetVersion(1, 0, 0))
     assert (bag.dataset_types, bag.description) == (["Training"], "digits")
     assert [str(entry.dataset_version) for entry in bag.dataset_history()] == ["0.1.0", "0.2.0", "1.0.0"]
+    assert bag.dataset_history() == dataset.dataset_history()
     assert [row["RID"] for row in bag.list_dataset_members()["Image"]] == sorted(images[:4])
     assert len(bag.list_dataset_members(limit=2)["Image"]) == 2
     assert bag.list_executions() == []

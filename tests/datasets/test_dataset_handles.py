@@ -1,6 +1,7 @@
 """A dataset in the hands of its user: who used it, where to look, and in a few words."""
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from deriva_ml_core.datasets.dataset import Dataset, create_dataset
 from deriva_ml_core.errors import DerivaMLException
@@ -49,4 +50,16 @@ def test_a_few_words_of_markdown(image_session, dataset, capsys):
     assert second == f"  - [{dataset.dataset_rid}]({dataset.get_chaise_url()}) 1.0.0 (Training): digits"
     assert parent.to_markdown() == first
     parent.display_markdown()
-    assert capsys.readouterr().out
+    assert f"{parent.dataset_rid} 0.2.0 (Complete, Labeled): all of it" in capsys.readouterr().out
+
+
+def test_a_notebook_shows_markdown(dataset, capsys):
+    """Where IPython runs: here in a terminal, which shows what the notebook would get as text."""
+    shell = InteractiveShell.instance()
+    try:
+        dataset.display_markdown()
+    finally:
+        InteractiveShell.clear_instance()
+
+    assert shell is not None
+    assert "Markdown object" in capsys.readouterr().out
