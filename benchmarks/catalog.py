@@ -62,6 +62,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--mib", type=int, default=1024, help="size of the large object in MiB")
     args = parser.parse_args()
+    if missing := [str(place) for place in (VECTORS, BENCH) if not place.is_dir()]:
+        sys.exit(f"{' and '.join(missing)} are missing: DERIVA_VECTORS and DERIVA_BENCH say where they are")
     folder = Path(tempfile.mkdtemp(prefix="catalog-benchmark-", dir=os.environ.get("TMPDIR")))
     try:
         figures = [*replays(folder), *rows(folder), *schema(folder), *small_objects(folder)]
