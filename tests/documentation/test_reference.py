@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import re
@@ -42,7 +43,7 @@ def test_every_option_and_subcommand_says_what_it_does(script: str):
         f"{parser.prog} {action.option_strings or action.dest}"
         for parser in inventory.parsers(inventory.command_parser(script))
         for action in parser._actions
-        if not action.help and (action.option_strings or (action.choices is None and action.metavar is None))
+        if not action.help and not isinstance(action, argparse._SubParsersAction)
     ]
 
     assert silent == []
@@ -78,10 +79,13 @@ def test_every_public_name_says_what_it_is(path: str, names: list[str]):
 
 def test_every_environment_variable_is_listed():
     """A variable that changes what happens, and that the reference does not name, is a trap."""
-    pattern = re.compile(r"""["'](DERIVA_(?:ML|MCP)_[A-Z_]*[A-Z])["']""")
+    ours = r"""["'](DERIVA_(?:ML|MCP)_[A-Z_]*[A-Z])["']"""
+    read = r"""\b(?:os\.environ|env|variables)(?:\.(?:get|pop|setdefault)\(|\[)["']([A-Z_]+)["']"""
+    asked = r"""["']([A-Z_]+)["'] (?:not )?in (?:os\.environ|env|variables)\b"""
     code = [path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    used = {name for text in code for name in pattern.findall(text)}
-    listed = set(re.findall(r"`([A-Z][A-Z_]+)`", (REFERENCE / "environment.md").read_text()))
+    lines = [line for text in code for line in text.splitlines() if not line.lstrip().startswith("#")]
+    used = {name for line in lines for pattern in (ours, read, asked) for name in re.findall(pattern, line)}
+    listed = set(re.findall(r"`([A-Z_]+)`", (REFERENCE / "environment.md").read_text()))
 
     assert used - listed == set()
 

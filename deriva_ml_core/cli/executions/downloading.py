@@ -13,7 +13,7 @@ from deriva_ml_core.cli.executions.commands import add_command
 def add(commands: Any) -> None:
     """Its options."""
     parser = add_command(commands, "download", "the files that an execution made, for you to look at", run)
-    parser.add_argument("rid", metavar="RID")
+    parser.add_argument("rid", metavar="RID", help="of an execution")
     parser.add_argument("names", metavar="FILE", nargs="*", help="only these, by name or RID")
     parser.add_argument("--to", metavar="DIR", type=Path, help="a new folder (outputs/RID, which is no code)")
 

@@ -17,7 +17,7 @@ METADATA_TABLE = "Execution_Metadata"
 def add(commands: Any) -> None:
     """Its options."""
     parser = add_command(commands, "show", "one execution, with all that hangs on it", run)
-    parser.add_argument("rid", metavar="RID")
+    parser.add_argument("rid", metavar="RID", help="of an execution")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
