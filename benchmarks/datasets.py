@@ -103,6 +103,28 @@ print(time.perf_counter() - start)
 """
 
 
+# A run that does nothing, with an input dataset or without.
+RUN = """
+import json, sys, time
+from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.local_catalog.app import Application
+from deriva_ml_core.workflows import Workflow
+catalog, folder, inputs = json.loads(sys.argv[1])
+asked, answer = [], Application.__call__
+def counting(application, environ, start_response):
+    asked.append(environ["PATH_INFO"])
+    return answer(application, environ, start_response)
+Application.__call__ = counting
+with DerivaML("local", catalog, working_dir=folder) as ml:
+    start = time.perf_counter()
+    with ml.create_execution(workflow=Workflow(name="Bench", workflow_type="Training"), datasets=inputs) as execution:
+        pass
+    execution.commit_output_assets()
+    seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "requests": len(asked)}))
+"""
+
+
 class Bench:
     """A server, a catalog in it, and the requests that arrive."""
 
@@ -160,6 +182,14 @@ class Bench:
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         return json.loads(done.stdout)
 
+    def run(self, folder: str, inputs: list[str]) -> dict:
+        """Facts of a run with these input datasets, which come from nobody's cache."""
+        arguments = json.dumps([self.where["catalog_id"], str(self.folder / folder), inputs])
+        environment = {**os.environ, "DERIVA_ML_LOCAL_ROOT": str(self.server.path)}
+        command = [sys.executable, "-c", RUN, arguments]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return json.loads(done.stdout)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
@@ -207,6 +237,7 @@ def images(bench: Bench, count: int) -> Iterator[Figure]:
     yield Figure("warm, requests", len(warm["asked"]), 5, "")
     yield Figure("warm, object requests", sum("/hatrac" in one for one in warm["asked"]), 0, "")
     yield from far(bench, found[:FAR_IMAGES])
+    yield from small(bench, found[:2])
 
 
 def far(bench: Bench, images: list[str]) -> Iterator[Figure]:
@@ -220,6 +251,20 @@ def far(bench: Bench, images: list[str]) -> Iterator[Figure]:
         theirs = _theirs(bench, dataset, bench.folder / "theirs-far", proxy.url)
     told = f"{len(images)} images, {DELAY_S * 1000:g} ms away: deriva's and bdbag's / cold"
     yield Figure(told, theirs / ours, 5, at_least=True)
+
+
+def small(bench: Bench, images: list[str]) -> Iterator[Figure]:
+    """What an input dataset of two files adds to a run."""
+    dataset = create_dataset(bench.session)
+    dataset.add_dataset_members({"Image": images})
+    bench.run("run-first", [])  # registers the workflow
+    without, with_it = [], []
+    for turn in range(5):
+        without.append(bench.run(f"run-{turn}", []))
+        with_it.append(bench.run(f"run-with-{turn}", [dataset.dataset_rid]))
+    for what, bound, unit in (("seconds", 1.0, "s"), ("requests", 60, "")):
+        before, after = (statistics.median(run[what] for run in runs) for runs in (without, with_it))
+        yield Figure(f"an input dataset of 2 files, more {what}", after - before, bound, unit)
 
 
 def _theirs(bench: Bench, dataset: Dataset, folder: Path, url: str) -> float:
