@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_parsed
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def build_parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code (0 made, 1 a tool or the demo's run failed, 2 wrong input, nothing made)."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    return run_command(lambda: _init(completed(build_parser()).parse_args(arguments)), debug="--debug" in arguments)
+    return run_parsed(build_parser, _init, argv)
 
 
 def _init(args: argparse.Namespace) -> int:

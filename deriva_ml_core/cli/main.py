@@ -103,6 +103,16 @@ def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
         return EXIT_FAILED
 
 
+def run_parsed(
+    make_parser: Callable[[], argparse.ArgumentParser],
+    body: Callable[[argparse.Namespace], int | None],
+    argv: Sequence[str] | None,
+) -> int:
+    """A whole command: its arguments, then what it does with them; returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    return run_command(lambda: body(completed(make_parser()).parse_args(arguments)), debug="--debug" in arguments)
+
+
 def _report(err: DerivaMLException, *, debug: bool) -> int:
     """Print a user's error; inside a model, the place in the model is part of the message."""
     if debug or _raised_in_model(err):

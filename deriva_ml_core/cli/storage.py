@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import add_connection_options, connection_fields
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, configure_logging, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_parsed
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def build_parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    return run_command(lambda: _run(completed(build_parser()).parse_args(arguments)), debug="--debug" in arguments)
+    return run_parsed(build_parser, _run, argv)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ def _items(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> l
         ]
         objects = cached_objects(cache_dir)
         if objects.file_count:
-            about = f"cached ({objects.file_count} files)"
+            about = f"cached ({_files(objects.file_count)})"
             items.append(
                 {"type": "objects", "rid": "", "state": about, "size_bytes": objects.total_bytes}
                 | {"modified": "", "location": str(cache_dir / "objects")}
@@ -111,7 +111,7 @@ def _items(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> l
 
 
 def _execution_item(folder: ExecutionFolder) -> Item:
-    state = f"{folder.state} ({folder.waiting_files} files)" if folder.state == "waiting" else folder.state
+    state = f"{folder.state} ({_files(folder.waiting_files)})" if folder.state == "waiting" else folder.state
     return {"type": "execution", "rid": folder.rid, "state": state, "size_bytes": folder.size_bytes} | {
         "modified": folder.modified.isoformat(),
         "location": str(folder.path),
@@ -133,15 +133,17 @@ def _show(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> No
         print(json.dumps({"items": items, "summary": summary}, indent=2))
         return
     if items:
-        _print_table(items)
-    waiting = f", {summary['waiting_files']} file(s) not in the catalog" if summary["waiting_files"] else ""
+        _print_table(items, working_dir)
+    waiting = f", {_files(summary['waiting_files'])} not in the catalog" if summary["waiting_files"] else ""
+    executions, cache = (round(summary[f"{name}_size_mb"] * 2**20) for name in ("execution", "cache"))
     print(
-        f"{working_dir}: {summary['execution_dir_count']} execution(s) with {summary['execution_size_mb']:.1f} MiB"
-        f"{waiting}; cache {summary['cache_size_mb']:.1f} MiB"
+        f"{working_dir}: {summary['execution_dir_count']} execution(s) with {_size(executions)}"
+        f"{waiting}; cache {_size(cache)}"
     )
 
 
-def _print_table(items: Sequence[Item]) -> None:
+def _print_table(items: Sequence[Item], working_dir: Path) -> None:
+    """Places below the working folder, whose own name stands below the table, without it."""
     from rich.table import Table
     from rich.text import Text
 
@@ -161,9 +163,13 @@ def _print_table(items: Sequence[Item]) -> None:
             Text(item["state"], style),
             _size(item["size_bytes"]),
             _when(item["modified"]),
-            Text(item["location"], overflow="ellipsis", no_wrap=True),
+            Text(item["location"].removeprefix(f"{working_dir}{os.sep}"), overflow="ellipsis", no_wrap=True),
         )
     console().print(table)
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _when(text: str) -> str:

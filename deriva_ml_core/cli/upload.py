@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from deriva_ml_core.cli.connecting import add_connection_options
 from deriva_ml_core.cli.finishing import add_upload_options, upload
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, configure_logging, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_parsed
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 PROGRAM = "deriva-ml-upload"
@@ -31,8 +31,7 @@ def build_parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    return run_command(lambda: _run(completed(build_parser()).parse_args(arguments)), debug="--debug" in arguments)
+    return run_parsed(build_parser, _run, argv)
 
 
 def _run(options: argparse.Namespace) -> int:

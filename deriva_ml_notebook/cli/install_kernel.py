@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, run_command
+from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_parsed
 
 PROGRAM = "deriva-ml-install-kernel"
 
@@ -29,8 +29,7 @@ def build_parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    return run_command(lambda: _install(completed(build_parser()).parse_args(arguments)), debug="--debug" in arguments)
+    return run_parsed(build_parser, _install, argv)
 
 
 def _install(options: argparse.Namespace) -> int:

@@ -58,13 +58,13 @@ def test_states_and_sizes_are_told(command, uploaded, waiting, new_ml, workflow)
     assert code == 0
     found = states(out)
     assert found[uploaded.execution_rid] == "kept"
-    assert found[waiting.execution_rid] == "waiting (1 files)"
+    assert found[waiting.execution_rid] == "waiting (1 file)"
     assert found[running.execution_rid] == "running"
-    assert found[""] == "cached (1 files)"
+    assert found[""] == "cached (1 file)"
     assert document["summary"]["waiting_files"] == 1
     sizes = [item["size_bytes"] for item in json.loads(command("--json", "--sort", "size")[1])["items"]]
     assert sizes == sorted(sizes, reverse=True)
-    assert "1 file(s) not in the catalog" in command()[1]
+    assert "1 file not in the catalog" in command()[1]
     assert all(
         item["type"] == "execution" for item in json.loads(command("--json", "--list", "executions")[1])["items"]
     )
