@@ -65,10 +65,11 @@ __RECORD__
 store(builds(train, populate_full_signature=True, zen_partial=True), group="model_config", name="default_model")
 DEFAULTS = ["_self_", {"model_config": "default_model"}]
 store(builds(run, populate_full_signature=True, hydra_defaults=DEFAULTS), name="top")
-if __name__ == "__main__":
+def main():
     store.add_to_hydra_store()
     zen(run).hydra_main(config_name="top", version_base="1.3", config_path=None)
 """
+START = "from work import main  # jobs in other processes import it, too\n\nmain()\n"
 RECORDS = {
     "bare Hydra": """
         def record(parameters, model):
@@ -149,7 +150,8 @@ def application(folder: Path, peer: str) -> Path:
     """The Hydra application that records by a peer, in a committed repository; its file."""
     file = folder / "app.py"
     folder.mkdir(parents=True)
-    file.write_text(APP.replace("__RECORD__", dedent(RECORDS[peer]).strip()), encoding="utf-8")
+    file.write_text(START, encoding="utf-8")
+    (folder / "work.py").write_text(APP.replace("__RECORD__", dedent(RECORDS[peer]).strip()), encoding="utf-8")
     identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "Benchmark"]):
         subprocess.run(["git", *arguments], cwd=folder, check=True)

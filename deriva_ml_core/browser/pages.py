@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from deriva_ml_core.analysis.facts import read_facts
 from deriva_ml_core.analysis.lineage import trace
+from deriva_ml_core.analysis.lineage_tree import tree
 from deriva_ml_core.analysis.links import asset_links, datasets_used
 from deriva_ml_core.analysis.places import find_row
 from deriva_ml_core.analysis.report import PAGE_FOLDER, report_page
@@ -106,7 +107,7 @@ def lineage(session: CatalogSession, rid: str) -> Response:
         catalog=session.catalog_id,
         start=back.nodes[back.start],
         parts=[
-            {"title": title, "edges": found.edges, "nodes": found.nodes, "complete": found.complete}
+            {"title": title, "root": tree(found, back=found is back), "complete": found.complete}
             for title, found in (("Came from", back), ("Led to", forward))
         ],
     )

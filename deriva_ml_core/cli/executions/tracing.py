@@ -12,12 +12,8 @@ from deriva_ml_core.cli.executions.commands import add_command, console
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from deriva_ml_core.analysis.lineage import Lineage, Node
-
-Neighbours = dict[str, dict[str, dict[str, list[str]]]]
-"""RID -> RID of the other end -> role of the edges -> their details."""
-MOST_SIBLINGS = 30
-"""More branches of one node are counted."""
+    from deriva_ml_core.analysis.lineage import Node
+    from deriva_ml_core.analysis.lineage_tree import Branch
 
 
 def add(commands: Any) -> None:
@@ -35,6 +31,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print trees, or JSON."""
     from deriva_ml_core.analysis.lineage import trace
+    from deriva_ml_core.analysis.lineage_tree import tree
 
     directions = ["back"] if options.back else ["forward"] if options.forward else ["back", "forward"]
     with connect(options) as ml:
@@ -45,54 +42,33 @@ def run(options: argparse.Namespace) -> int:
     output = console()
     output.print(_node_words(found.nodes[found.start]), highlight=False, markup=False)
     if "back" in directions:
-        output.print(_tree(found, "came from", back=True), highlight=False)
+        output.print(_rendered(tree(found, back=True), "came from"), highlight=False)
     if "forward" in directions:
-        output.print(_tree(found, "led to", back=False), highlight=False)
+        output.print(_rendered(tree(found, back=False), "led to"), highlight=False)
     if not found.complete:
         print("there is more: give a larger --depth, or start further on")
     return 0
 
 
-def _tree(found: Lineage, title: str, *, back: bool) -> Tree:
+def _rendered(root: Branch, title: str) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
-    root = Tree(Text(title, "bold"), guide_style="dim")
-    _grow(root, found, found.start, _neighbours(found, back=back), {found.start})
-    if not root.children:
-        root.add(Text("nothing on record", "dim"))
-    return root
+    shown = Tree(Text(title, "bold"), guide_style="dim")
+    _render(shown, root)
+    if not shown.children:
+        shown.add(Text("nothing on record", "dim"))
+    return shown
 
 
-def _neighbours(found: Lineage, *, back: bool) -> Neighbours:
-    """RID -> the other ends of its edges in this direction, with what led there; children stand below their parent."""
-    near: Neighbours = {}
-    for edge in found.edges:
-        child = edge.role == "part of" and edge.target == found.start
-        at, end = (edge.target, edge.source) if back or child else (edge.source, edge.target)
-        near.setdefault(at, {}).setdefault(end, {}).setdefault(edge.role, []).append(edge.detail or "")
-    return near
-
-
-def _grow(branch: Tree, found: Lineage, rid: str, neighbours: Neighbours, shown: set[str]) -> None:
-    """Each node once; where it comes again it is only named."""
+def _render(shown: Tree, branch: Branch) -> None:
     from rich.text import Text
 
-    ends = neighbours.get(rid, {})
-    for end, roles in list(ends.items())[:MOST_SIBLINGS]:
-        words = f"{_role_words(roles)} {_node_words(found.nodes[end])}"
-        if end in shown:
-            branch.add(Text(f"{words} (see above)", "dim"))
-            continue
-        shown.add(end)
-        _grow(branch.add(Text(words)), found, end, neighbours, shown)
-    if len(ends) > MOST_SIBLINGS:
-        branch.add(Text(f"… and {len(ends) - MOST_SIBLINGS} more (--json has all)", "dim"))
-
-
-def _role_words(roles: dict[str, list[str]]) -> str:
-    said = (f"{role} {', '.join(filter(None, details))}".rstrip() for role, details in roles.items())
-    return f"[{'; '.join(said)}]"
+    for one in branch.branches:
+        words = f"[{one.role}] {_node_words(one.node)}"
+        _render(shown.add(Text(f"{words} (see above)", "dim") if one.again else Text(words)), one)
+    if branch.more:
+        shown.add(Text(f"… and {branch.more} more (--json has all)", "dim"))
 
 
 def _node_words(node: Node) -> str:
