@@ -1,13 +1,18 @@
 """Wrong requests, and rows and files that are not what they should be: told in one clear line, and nothing is lost."""
 
+from pathlib import Path
+
 import pytest
 
+from deriva_ml_core.assets.staging import Staging
+from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.bag import DatasetBag
 from deriva_ml_core.datasets.cache import fetch_bag
 from deriva_ml_core.datasets.dataset import add_element_type, create_dataset, delete_dataset, find_datasets
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.errors import (
+    CatalogError,
     ChecksumMismatch,
     DerivaMLDatasetNotFound,
     DerivaMLTableNotFound,
@@ -159,3 +164,54 @@ def test_the_newest_development_label_is_read_by_the_users_handle(open_ml, image
 
     bag = ml.download_dataset_bag(f"{dataset.dataset_rid}@1.0.0.post1.dev3")
     assert "now" in {row["Label"] for row in bag.get_table_as_dict("Image")}
+
+
+@pytest.fixture
+def large(image_session, images, tmp_path):
+    """A dataset of three images of 100 kB that no other test has, and their RIDs."""
+    execution = rows.insert_one(image_session, "deriva-ml:Execution", Status="Running")["RID"]
+    staging = Staging(tmp_path / "more", image_session)
+    for number in range(3):
+        staging.register("Image", f"{number}.png").write_bytes(f"{tmp_path}{number}".encode().ljust(100_000))
+    found = upload_staged(image_session, staging, execution).assets["demo/Image"]
+    made = create_dataset(image_session, description="large")
+    made.add_dataset_members([path.asset_rid for path in found])
+    return made, {path.file_name: path.asset_rid for path in found}
+
+
+def test_a_disk_too_small_is_told_before_a_file_comes(open_ml, image_session, large, small_disk):
+    """With what is free and what is wanted; once there is room, the same call goes on."""
+    dataset, _ = large
+    disk = small_disk(800_000)
+    (disk / "ballast").write_bytes(bytes(500_000))
+    ml = open_ml(image_session.catalog_id, cache_dir=disk / "cache")
+    with pytest.raises(WorkingFolderError, match=r"kB free, 300\.0 kB are to be fetched"):
+        ml.download_dataset_bag(dataset.dataset_rid)
+
+    assert list(disk.rglob("*.png")) == []
+    (disk / "ballast").unlink()
+    bag = ml.download_dataset_bag(dataset.dataset_rid)
+    assert [Path(row["Filename"]).stat().st_size for row in bag.get_table_as_dict("Image")] == [100_000] * 3
+
+
+def test_a_disk_too_small_for_the_tables_is_told(open_ml, image_session, large, small_disk):
+    """Their size is not known before."""
+    disk = small_disk(8_192)
+    ml = open_ml(image_session.catalog_id, cache_dir=disk / "cache")
+    with pytest.raises(WorkingFolderError, match=f"can't write in {disk}.*No space left"):
+        ml.download_dataset_bag(large[0].dataset_rid)
+
+
+def test_an_input_whose_object_is_gone_fails_the_run_by_its_name(open_ml, image_session, large, workflow):
+    """Row and file are named, in the record too; the other files stay, and come from the cache when it is there."""
+    dataset, rids = large
+    ml = open_ml(image_session.catalog_id)
+    url = ml.retrieve_rid(rids["1.png"])["URL"].rpartition(":")[0]
+    image_session.client.request("DELETE", url)
+    with pytest.raises(CatalogError, match=rf"1 file\(s\) could not be had: Image/{rids['1.png']}/1\.png: .*404"):
+        ml.create_execution(workflow=workflow, datasets=[dataset.dataset_rid])
+
+    (record,) = [one for one in ml.find_executions() if one.status.value == "Failed"]
+    assert f"Image/{rids['1.png']}/1.png" in record.status_detail
+    here = {path.name for path in ml.cache_dir.glob("bags/*/*/data/assets/**/*.png")}
+    assert here == {"0.png", "2.png"}

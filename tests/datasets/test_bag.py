@@ -1,7 +1,6 @@
 """A dataset arrives as a bag: complete, verified, once."""
 
 import json
-import shutil
 import threading
 from pathlib import Path
 
@@ -253,14 +252,6 @@ def test_an_empty_dataset_is_a_bag(image_session, tmp_path):
 
     bdbag_api.validate_bag(str(bag.path))
     assert bag.list_dataset_members() == {}
-
-
-def test_a_disk_too_small_is_told_before(image_session, spec, tmp_path, monkeypatch):
-    """No file is fetched where they would not all fit."""
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=5))
-    with pytest.raises(DerivaMLException, match="free"):
-        fetch_bag(image_session, spec, tmp_path / "cache")
 
 
 def test_a_minid_without_a_bucket_is_refused_in_one_line(image_session, dataset):
