@@ -3,24 +3,32 @@ Sweeps: what a recorded job costs beyond Hydra's own cost for it, and what it as
 
     python benchmarks/sweeps.py                        20 and 100 jobs, basic and joblib with 2 workers
     python benchmarks/sweeps.py --jobs 20 100 500
+    python benchmarks/sweeps.py --jobs                 only the requests
 
-The bare application has the same configuration, launcher and number of jobs, and a task that does nothing.
+The bare application has the same configuration, launcher and number of jobs, and a task that does nothing. Requests
+are counted on their way to a server in another process, as one far away gets them; those for a job are what a larger
+sweep asks more than a smaller one, and the rest is the parent's: its record, its end, its report.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from _harness import Figure, Sample, report
 
-HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
+from meddling_proxy import MeddlingProxy
+
+from deriva_ml_core.local_catalog.server import LocalServer
+
 COMMANDS = Path(sys.executable).parent
 LAUNCHERS = {"basic": (), "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
 MOST_ADDED_S, MOST_REQUESTS, MOST_GROWTH = 0.25, 15, 1.3
@@ -39,22 +47,19 @@ if __name__ == "__main__":
     install_hydra_defaults()
     zen(task).hydra_main(config_name="deriva_model", version_base="1.3", config_path=None)
 """
-COUNTER = """\
-import os
-if file := os.environ.get("COUNT_REQUESTS"):
-    from deriva_ml_core.catalog.http import HttpClient
-    sent = HttpClient.request
-    def request(self, *args, **options):
-        with open(file, "a") as stream:
-            stream.write(".")
-        return sent(self, *args, **options)
-    HttpClient.request = request
+MODEL = """\
+def train(epochs: int = 0, rate: float = 0.1, *, ml_instance, execution=None):
+    if epochs > 0:
+        execution.asset_file_path("Execution_Asset", f"rate-{rate}.txt").write_text(execution.execution_rid)
+    if epochs > 1:
+        execution.log_metrics(0, loss=rate)
 """
+KINDS = {"no output": 0, "one output": 1, "one output and metrics": 2}
+FEW, MORE = 5, 15
 
 
 def make_project(folder: Path) -> tuple[Path, dict[str, str]]:
     """The project of the tests, committed, with a catalog; and the environment of its commands."""
-    sys.path.insert(0, str(HERE.parent / "tests" / "fixtures"))
     import project_fixture
 
     (folder / "home").mkdir()
@@ -62,7 +67,7 @@ def make_project(folder: Path) -> tuple[Path, dict[str, str]]:
         folder / "project",
         folder / "home",
         folder / "pycache",
-        model=COUNTER + project_fixture.NO_OP_MODEL,
+        model=MODEL,
         hostname="local",
         catalog_id="demo",
     )
@@ -84,30 +89,47 @@ def timed(argv: list[str], root: Path, env: Mapping[str, str]) -> float:
     return time.perf_counter() - start
 
 
-def measure(root: Path, env: dict[str, str], launcher: str, jobs: int, runs: int) -> tuple[Sample, Sample, float]:
-    """Ours and the bare application in turn, and the requests for each job."""
+def measure(root: Path, env: dict[str, str], launcher: str, jobs: int, runs: int) -> tuple[Sample, Sample]:
+    """Ours and the bare application in turn."""
     sweep = ["--multirun", f"model_config.rate=range({jobs})", *LAUNCHERS[launcher]]
     ours = [str(COMMANDS / "deriva-ml-run"), *sweep]
     bare = [sys.executable, "bare.py", *sweep, "~hydra.callbacks.deriva_ml", "hydra.sweep.dir=outputs/bare"]
-    count = root.parent / f"requests-{launcher}-{jobs}"
-    counted = {**env, "COUNT_REQUESTS": str(count)}
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     for _ in range(runs):
         times["bare"].append(timed(bare, root, env))
-        count.unlink(missing_ok=True)
-        times["ours"].append(timed(ours, root, counted))
+        times["ours"].append(timed(ours, root, env))
     names = f"{launcher}, {jobs} jobs"
-    return (
-        Sample(f"recorded: {names}", tuple(times["ours"])),
-        Sample(f"bare: {names}", tuple(times["bare"])),
-        count.stat().st_size / jobs,
-    )
+    return Sample(f"recorded: {names}", tuple(times["ours"])), Sample(f"bare: {names}", tuple(times["bare"]))
+
+
+def requests(root: Path, env: dict[str, str], launcher: str) -> Iterator[Figure]:
+    """What a sweep of each kind asks: for each further job, and for itself."""
+    with LocalServer(env["DERIVA_ML_LOCAL_ROOT"]) as server, MeddlingProxy("127.0.0.1", _port(server)) as proxy:
+        logins = Path(env["HOME"], ".deriva/credential.json")
+        logins.parent.mkdir(exist_ok=True)
+        logins.write_text(json.dumps({proxy.url.removeprefix("http://"): server.credential}))
+        served = {**env, "DERIVA_ML_LOCAL_URL": proxy.url}
+        for kind, epochs in KINDS.items():
+            asked = {}
+            for jobs in (FEW, MORE):
+                before = proxy.requests
+                overrides = [f"model_config.epochs={epochs}", f"model_config.rate=range({jobs})", *LAUNCHERS[launcher]]
+                timed([str(COMMANDS / "deriva-ml-run"), "--multirun", *overrides], root, served)
+                asked[jobs] = proxy.requests - before
+            each = (asked[MORE] - asked[FEW]) / (MORE - FEW)
+            bound = MOST_REQUESTS if kind != "one output and metrics" else None
+            yield Figure(f"requests for each job: {launcher}, {kind}", each, bound, "")
+            yield Figure(f"requests of the sweep itself: {launcher}, {kind}", asked[FEW] - FEW * each, None, "")
+
+
+def _port(server: LocalServer) -> int:
+    return int(server.netloc.rpartition(":")[2])
 
 
 def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, nargs="+", default=[20, 100])
+    parser.add_argument("--jobs", type=int, nargs="*", default=[20, 100])
     parser.add_argument("--launchers", nargs="+", choices=LAUNCHERS, default=list(LAUNCHERS))
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
@@ -119,14 +141,14 @@ def main() -> int:
         for launcher in options.launchers:
             added: list[float] = []
             for jobs in options.jobs:
-                ours, bare, requests = measure(root, env, launcher, jobs, options.runs)
+                ours, bare = measure(root, env, launcher, jobs, options.runs)
                 samples |= {ours.name: ours, bare.name: bare}
                 added.append((ours.median - bare.median) / jobs)
                 name = f"{launcher}, {jobs} jobs"
                 figures.append(Figure(f"added time for each job: {name}", added[-1], MOST_ADDED_S, "s"))
-                figures.append(Figure(f"requests for each job: {name}", requests, MOST_REQUESTS, ""))
             if len(added) > 1:
                 figures.append(Figure(f"growth of the added time: {launcher}", added[-1] / added[0], MOST_GROWTH))
+            figures += requests(root, env, launcher)
     return report("Sweeps", samples, figures)
 
 
