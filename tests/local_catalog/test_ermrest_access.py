@@ -1,9 +1,12 @@
 """Rights in a catalog, as ERMrest's "Static ACL Technical Reference" has them, over WSGI."""
 
 import json
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from deriva_ml_core.local_catalog.app import Application
@@ -11,6 +14,7 @@ from deriva_ml_core.local_catalog.ermrest.soundness import defects
 from deriva_ml_core.local_catalog.root import Root
 from deriva_ml_core.local_catalog.users import Users
 
+NUMBERS = count(1)
 SYSTEM = [
     {"name": name, "type": {"typename": f"ermrest_{name.lower()}"}} for name in ("RID", "RCT", "RMT", "RCB", "RMB")
 ]
@@ -315,6 +319,63 @@ def test_projections_follow_foreign_keys(bound):
     assert bound.ask("ann", "GET", "/attributegroup/T:=S:T/C:=left(a)=(S:C:t)/T:a;n:=cnt(C:t)").json == [
         {"a": "mine", "n": 1}
     ]
+
+
+PATHS = st.sampled_from(
+    [
+        *(
+            "T:=S:{T}",
+            "T:=S:{T}/n::gt::1",
+            "T:=S:{T}/!n=2",
+            "T:=S:{T}/b=ann;n::null::",
+            "T:=S:{T}/*::ciregexp::%5Eann%24",
+        ),
+        *("C:=S:{C}/T:=(t)=(S:{T}:a)", "T:=S:{T}/C:=(a)=(S:{C}:t)/$T", "T:=S:{T}/C:=(a)=(S:{C}:t)/n=1/$T"),
+        *("C:=S:{C}/T:=left(t)=(S:{T}:a)", "C:=S:{C}/T:=right(t)=(S:{T}:a)", "C:=S:{C}/T:=full(t)=(S:{T}:a)"),
+        *("C:=S:{C}/T:=left(t)=(S:{T}:a)/T:a::null::", "T:=S:{T}/U:=(n)=(S:{T}:n)/V:=(b)=(S:{T}:b)/$T"),
+    ]
+)
+QUESTIONS = st.sampled_from(
+    [
+        *("attributegroup/{path}/T:a,T:b,T:n@sort(a,n,b)", "aggregate/{path}/k:=cnt(*),d:=cnt_d(T:b),s:=sum(T:n)"),
+        *(
+            "attributegroup/{path}/T:b;k:=cnt(*),m:=max(T:n)@sort(b)",
+            "attributegroup/{path}/T:a@sort(a::desc::)?limit=3",
+        ),
+        *("attributegroup/{path}/T:n@sort(n)@after(1)", "attributegroup/{path}/T:a@sort(a)@before(m)?limit=2"),
+    ]
+)
+OWNERS = st.sampled_from(["ann", "eve", "*", None])
+BOUND_ROWS = st.lists(st.tuples(OWNERS, st.sampled_from([None, 1, 2, 3])), min_size=1, max_size=8)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mine=BOUND_ROWS, theirs=BOUND_ROWS, asked=st.lists(st.tuples(QUESTIONS, PATHS), min_size=10, max_size=10))
+def test_who_sees_some_rows_gets_the_answers_of_a_table_that_has_only_these(server, mine, theirs, asked):
+    """Whatever is asked, by filters, inner and outer joins, groups, aggregates or pages."""
+    number = next(NUMBERS)
+    names = {"T": f"T{number}", "C": f"C{number}"}
+    copies = {key: f"{name}copy" for key, name in names.items()}
+    rows = {
+        "T": [{"a": f"{'aeimquvy'[i]}{i}", "b": owner, "n": n} for i, (owner, n) in enumerate(mine)],
+        "C": [{"t": f"{'aeimquvy'[i]}{i}", "b": owner, "n": n} for i, (owner, n) in enumerate(theirs)],
+    }
+    grant(server, "", enumerate=["*"])
+    for key, first in (("T", "a"), ("C", "t")):
+        for name in (names[key], copies[key]):
+            made = table(name, first, "b")
+            made["column_definitions"].append({"name": "n", "type": {"typename": "int4"}})
+            assert server.ask("boss", "POST", "/schema/S/table", made).status_code == 201
+        bind(server, f"/schema/S/table/{names[key]}", types=["select"], projection="b")
+        grant(server, f"/schema/S/table/{copies[key]}", select=["ann"])
+        seen_rows = [row for row in rows[key] if row["b"] in {"ann", "*"}]
+        assert server.ask("boss", "POST", f"/entity/S:{names[key]}", rows[key]).status_code == 200
+        assert server.ask("boss", "POST", f"/entity/S:{copies[key]}", seen_rows).status_code == 200
+
+    for question, path in asked:
+        found = server.ask("ann", "GET", f"/{question.format(path=path.format(**names))}")
+        expected = server.ask("ann", "GET", f"/{question.format(path=path.format(**copies))}")
+        assert (found.status_code, found.json) == (200, expected.json), (question, path)
 
 
 def test_an_array_is_an_acl(bound):
