@@ -32,6 +32,7 @@ from deriva_ml_notebook.documents import code_cells, write_notebook
 from deriva_ml_notebook.failures import Failure, error_output, raised
 from deriva_ml_notebook.kernels import Kernel
 from deriva_ml_notebook.progress import Watcher
+from deriva_ml_notebook.streams import joined
 
 INTERRUPT_PATIENCE_S = 20.0
 """For a cell that is interrupted, until its kernel is killed."""
@@ -109,13 +110,22 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has
         self._path, self._watcher = setting.path, watcher
         self._numbers = {id(cell): number for number, cell in enumerate(code_cells(document), 1)}
         self._saved, self._took_s = 0.0, 0.0
+        self.trouble: OSError | None = None
 
     def save(self, *, force: bool = False, **_: Any) -> None:
-        """Write the notebook, unless it has just been written: of large outputs not after every cell."""
+        """
+        Write the notebook, unless it has just been written: of large outputs not after every cell.
+
+        A disk that is full ends no cell: there may be room again when the next one has ended.
+        """
         start = time.monotonic()
         if not force and start - self._saved < self._took_s * _SAVE_SHARE:
             return
-        write_notebook(self.nb, self._path)
+        try:
+            write_notebook(self.nb, self._path)
+            self.trouble = None
+        except OSError as err:
+            self.trouble = err
         self._saved = time.monotonic()
         self._took_s = self._saved - start
 
@@ -138,7 +148,8 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has
         """A cell has ended, well or not."""
         super().cell_complete(cell, cell_index, **kwargs)
         if number := self.number(cell):
-            self._watcher.cell_ended(number, cell.source, cell.metadata.papermill.get("duration") or 0.0)
+            own = cell.metadata.papermill
+            self._watcher.cell_ended(number, cell.source, own["duration"] if own["status"] == self.COMPLETED else None)
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
@@ -152,7 +163,6 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
             log=_client_log(),
             startup_timeout=int(START_PATIENCE_S),
             iopub_timeout=600,  # large outputs on a busy host: the reply may be long before the last of them
-            coalesce_streams=True,  # a progress bar's last state, not all of its states
         )
         self._run, self._watcher, self._timeout_s = run, watcher, setting.timeout_s
 
@@ -173,6 +183,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
                 self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=err)
                 return
             finally:
+                if self.nb.cells[index].cell_type == "code":
+                    self.nb.cells[index].outputs = joined(self.nb.cells[index].outputs)
                 self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
     def process_message(self, *args: Any, **kwargs: Any) -> Any:
@@ -241,6 +253,9 @@ class _Run:
                     self.failed(None)
                 self._manager.notebook_complete()
                 self._manager.save(force=True)
+                if self._manager.trouble is not None and self.failure is None:
+                    self.reason = f"the executed notebook can't be written: {self._manager.trouble}"
+                    self.failed(None)
                 self._watcher.ended()
         except BaseException as err:  # noqa: BLE001  # our own fault: the thread that waits raises it
             self.error = err

@@ -11,6 +11,7 @@ from typing import Any
 from deriva_ml_core.errors import DerivaMLExecutionError
 from deriva_ml_core.executions.redaction import Redactor
 from deriva_ml_core.executions.states import Status
+from deriva_ml_notebook.documents import code_cells
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 _SHORT_TRACEBACK, _SHORT_SOURCE = 12, 20  # lines on a console
@@ -26,7 +27,7 @@ class Failure:
     The end of a notebook in one of its cells.
 
     Args:
-        number: of the cell among those that run, from 1; 0 before the first.
+        number: of the cell among those that run, from 1; 0 before the first, total + 1 after the last.
         total: how many cells run.
         index: of the cell in the document; None before the first.
         reason: what ended it, `Type: message` where the cell raised.
@@ -51,7 +52,14 @@ class Failure:
     def text(self) -> str:
         """One line for the record, without secrets."""
         where = f"cell {self.number} of {self.total}" if self.number else "before the first cell"
+        where = "after the last cell" if self.number > self.total else where
         return f"{where}: {Redactor(os.environ).text(self.reason)}"
+
+    def error(self, rid: str | None) -> NotebookFailed:
+        """To be raised, where the run's execution is that one."""
+        err = NotebookFailed(self.text)
+        err.execution_rid = rid
+        return err
 
     def console_lines(self) -> list[str]:
         """The cell's source and a short traceback, for a person."""
@@ -64,6 +72,12 @@ class Failure:
         if len(trace) > _SHORT_TRACEBACK:
             trace = ["…", *trace[-_SHORT_TRACEBACK:]]
         return lines + [f"  {line}" for line in trace]
+
+
+def not_kept(document: Any, err: Exception) -> Failure:
+    """The end of a notebook whose cells have all run, where the executed notebook can't become part of the record."""
+    total = len(code_cells(document))
+    return Failure(number=total + 1, total=total, reason=f"the executed notebook can't be kept: {err}")
 
 
 def raised(ename: str, evalue: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from deriva_ml_core.executions.durations import duration_words
 from deriva_ml_core.executions.journal import write_beside
 from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_notebook.failures import without_ansi
+from deriva_ml_notebook.streams import last_state
 
 TRANSIENT_EVERY_S = 5.0
 """Between two states of a progress bar where there is no terminal."""
@@ -35,8 +35,8 @@ class Watcher(Protocol):
     def output(self, output: Any) -> None:
         """A cell has put something out: a part of a stream, or all of a rich output."""
 
-    def cell_ended(self, number: int, source: str, seconds: float) -> None:
-        """A cell has ended, well or not."""
+    def cell_ended(self, number: int, source: str, seconds: float | None) -> None:
+        """A cell has ended, after so many seconds; None for one that has not come to its own end."""
 
     def ended(self) -> None:
         """No cell runs any more."""
@@ -121,12 +121,13 @@ class CellProgress:
         if self._log is not None:
             self._log.write(output)
 
-    def cell_ended(self, number: int, source: str, seconds: float) -> None:
+    def cell_ended(self, number: int, source: str, seconds: float | None) -> None:
         """Remember how long it took."""
         del number
         if self._log is not None:
             self._log.end_line()
-        self._timings.keep(source, seconds)
+        if seconds is not None:
+            self._timings.keep(source, seconds)
 
     def ended(self) -> None:
         """Leave the terminal as it was."""
@@ -198,7 +199,7 @@ class OutputLog:
         """What has begun on a line is all that it will be."""
         for name, text in list(self._unfinished.items()):
             if text.strip("\r"):
-                self._put(name, _last_state(text) + "\n")
+                self._put(name, last_state(text) + "\n")
             self._unfinished[name] = ""
 
     def _write(self, name: str, text: str) -> None:
@@ -208,23 +209,17 @@ class OutputLog:
             return
         *lines, rest = (self._unfinished.get(name, "") + without_ansi(text)).split("\n")
         for line in lines:
-            self._put(name, _last_state(line) + "\n")
+            self._put(name, last_state(line) + "\n")
         self._unfinished[name] = rest
         if "\r" in rest and time.monotonic() - self._shown >= TRANSIENT_EVERY_S:
             self._shown = time.monotonic()
-            self._put(name, _last_state(rest) + "\n")
+            self._put(name, last_state(rest) + "\n")
 
     def _put(self, name: str, text: str) -> None:
         stream = self._streams.get(name, sys.stdout)
         with suppress(OSError, ValueError):  # the terminal has gone: that is no reason to fail a run
             stream.write(text)
             stream.flush()
-
-
-def _last_state(line: str) -> str:
-    """What a terminal shows of a line that was redrawn."""
-    states = [state for state in re.split(r"\r+", line) if state.strip()]
-    return states[-1] if states else ""
 
 
 def _text(value: Any) -> str:

@@ -59,6 +59,7 @@ class Record:
         self._intent, self.handover, self.reporter = intent, handover, reporter
         self._ml: DerivaML | None = None
         self._own: Execution | None = None
+        self.rid: str | None = None
 
     def connect(self) -> DerivaML:
         """
@@ -70,6 +71,16 @@ class Record:
         if self._ml is None:
             self._ml = DerivaML.instantiate(self._intent.connection)
         return self._ml
+
+    def prepare(self) -> None:
+        """
+        Connect, and read what recording the end will ask for: the catalog may not answer then.
+
+        Raises:
+            DerivaMLException: it does not answer now, or refuses.
+        """
+        session = self.connect().session
+        session.vocabularies.terms(session.model.ml_table("Asset_Type"))
 
     def close(self) -> None:
         """End the connection."""
@@ -112,9 +123,16 @@ class Record:
             execution = self._own or self.make("the notebook has not called run_notebook: this command records its run")
         else:
             execution = self._take_over(opened)
-        if failure is not None and execution.status in (Status.created, Status.running, Status.stopped):
-            execution.update_status(failure.status, error=failure.text)
+        self.rid = execution.execution_rid
+        if failure is not None:
+            self.failed(execution, failure)
         return execution
+
+    @staticmethod
+    def failed(execution: Execution, failure: Failure) -> None:
+        """Say so, unless its end is recorded already."""
+        if execution.status in (Status.created, Status.running, Status.stopped):
+            execution.update_status(failure.status, error=failure.text)
 
     def _take_over(self, opened: dict[str, Any]) -> Execution:
         if self._own is not None:
@@ -131,18 +149,15 @@ class Record:
             )
         return self.connect().resume_execution(opened["execution_rid"])
 
-    def finish(
-        self, execution: Execution, files: list[Path], parameters: dict[str, Any], failure: Failure | None
-    ) -> None:
+    def finish(self, execution: Execution, failure: Failure | None) -> None:
         """
-        Bring the notebook and what it has staged into the catalog, and say how it ended.
+        Bring what is staged into the catalog, and say how it ended.
 
         Raises:
             DerivaMLUploadError: some of it is kept on disk; a later command brings it.
         """
         report = None
         try:
-            self._stage(execution, files, parameters)
             with self.reporter.transfer("outputs") as progress:
                 report = execution.commit_output_assets(progress_callback=progress)
             if failure is not None and execution.status is Status.uploaded:
@@ -153,7 +168,13 @@ class Record:
             self.reporter.ended(run_summary(self.connect(), execution, report))
 
     @staticmethod
-    def _stage(execution: Execution, files: list[Path], parameters: dict[str, Any]) -> None:
+    def stage(execution: Execution, files: list[Path], parameters: dict[str, Any]) -> None:
+        """
+        Let the executed notebook, its renderings and its parameters be outputs.
+
+        Raises:
+            OSError, DerivaMLException: they can't be; a full disk, say.
+        """
         for file in files:
             execution.asset_file_path(
                 OUTPUT_TABLE,

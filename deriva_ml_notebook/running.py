@@ -28,7 +28,7 @@ from deriva_ml_core.executions.reporting import Reporter
 from deriva_ml_core.executions.sweeps import Place
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
 from deriva_ml_notebook.documents import find_opening, read_notebook
-from deriva_ml_notebook.failures import Failure, NotebookFailed
+from deriva_ml_notebook.failures import Failure, NotebookFailed, not_kept
 from deriva_ml_notebook.handover import FOLDER_VARIABLE, Handover
 from deriva_ml_notebook.kernels import Kernel, named_kernel, own_kernel
 from deriva_ml_notebook.planning import UNCONFIGURED, meant_for_cells
@@ -138,15 +138,39 @@ class _Running:
         if self.intent.dry_run or (opened or {}).get("dry_run"):
             self._end_dry(path, failure)
             return
-        execution = self.record.ended_by(opened or _of_rid_file(self.folder), failure)
+        opened = opened or _of_rid_file(self.folder)
         try:
-            self.record.finish(execution, self._files(path, failure), dict(self.run.parameters), failure)
+            failure = self._record(path, opened, failure)
+        except DerivaMLException as err:
+            err.execution_rid = err.execution_rid or (opened or {}).get("execution_rid")  # for the exit code
+            raise
         finally:
             self._tell(failure)
         if failure is not None:
-            err = NotebookFailed(failure.text)
-            err.execution_rid = execution.execution_rid
-            raise err
+            raise failure.error(self.record.rid)
+
+    def _record(self, path: Path, opened: dict[str, Any] | None, failure: Failure | None) -> Failure | None:
+        """Into the catalog with it; what can't be had there stays on disk, and where is said."""
+        try:
+            execution = self.record.ended_by(opened, failure)
+        except DerivaMLException:  # the disk is full, or the catalog has gone
+            self._keep()
+            raise
+        try:
+            self.record.stage(execution, self._files(path, failure), dict(self.run.parameters))
+        except (OSError, DerivaMLException) as err:
+            self._keep()
+            failure = failure or not_kept(self.document, err)
+            self.record.failed(execution, failure)
+        self.record.finish(execution, failure)
+        return failure
+
+    def _keep(self) -> None:
+        """The executed notebook is not in the record: the run's folder stays."""
+        kept = self.folder.with_name(f"{self.folder.name}.kept")
+        with suppress(OSError):
+            self.folder.rename(kept)
+            self.reporter.warn(f"the executed notebook is kept in {kept}")
 
     def _execute(self, path: Path) -> Failure | None:
         from deriva_ml_notebook.executing import Setting, execute
@@ -159,7 +183,7 @@ class _Running:
         """While the cells run: what will be needed afterwards is loaded, and the catalog connected."""
         if not self.intent.dry_run:
             with suppress(DerivaMLException):  # tried again when it is needed, and told then
-                self.record.connect()
+                self.record.prepare()
         import nbconvert.exporters  # noqa: F401
 
     def _watcher(self) -> CellProgress:
@@ -189,6 +213,7 @@ class _Running:
                 write(self.document, file, folder=self.run.notebook.parent, failure=failure)
             except Exception as err:  # whatever an output holds: the run itself must not be lost
                 log.debug("rendering %s", file, exc_info=True)
+                file.unlink(missing_ok=True)  # half a page, on a disk that may be full
                 self.reporter.warn(f"the notebook could not be written as {suffix}: {type(err).__name__}: {err}")
                 continue
             files.append(file)

@@ -294,8 +294,12 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, dirs_exist_ok=True)
         return
     beside = target.with_name(f".{target.name[:200]}.part")
-    shutil.copyfile(source, beside)
-    beside.replace(target)
+    try:
+        shutil.copyfile(source, beside)
+        beside.replace(target)
+    except OSError:  # a full disk: what there is of the copy would be taken for an output
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _link(source: Path, target: Path) -> None:

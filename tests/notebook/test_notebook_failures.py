@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
+from pathlib import Path
 
 import pytest
-from notebook_fixture import FIRST_CELL, LAST_CELL, Record
+from notebook_fixture import FIRST_CELL, LAST_CELL, Record, wait_for
 
 STAGE = 'execution.asset_file_path("Execution_Asset", "half.txt").write_text("half")'
 NOTEBOOK = "notebooks/analysis.ipynb"
@@ -56,13 +56,49 @@ def test_an_exception_is_told_with_its_cell_and_a_short_traceback(half):
     assert record.only["Execution_Duration"]
 
 
-def test_a_dead_kernel_is_told_as_such(half):
+DEATHS = {
+    "os.kill(os.getpid(), signal.SIGKILL)": r"was killed by SIGKILL \(out of memory\?\)",
+    "os.kill(os.getpid(), signal.SIGSEGV)": "was killed by SIGSEGV",
+    "os._exit(7)": "ended with exit code 7",
+}
+
+
+@pytest.mark.parametrize("cell", DEATHS)
+def test_a_dead_kernel_is_told_as_such(half, cell):
     """Out of memory, say: nothing in the notebook can tell it."""
-    project = half("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    project = half(f"import os, signal\n{cell}")
 
     project.run(NOTEBOOK, code=1)
 
-    assert_kept(project.record(), "Failed", r"^cell 3 of 5: the kernel was killed by SIGKILL \(out of memory\?\)$")
+    assert_kept(project.record(), "Failed", f"^cell 3 of 5: the kernel {DEATHS[cell]}$")
+
+
+FILL = """\
+with open(execution.working_dir.parent / "ballast", "wb", buffering=0) as ballast:
+    try:
+        while ballast.write(bytes(4096)):
+            pass
+    except OSError:
+        print("it is full")
+"""
+
+
+def test_a_disk_that_is_full_in_the_end_fails_the_run(notebooks, small_disk):
+    """No execution is Uploaded that lacks its notebook. Its end is recorded when there is room, as that of a model."""
+    project = notebooks()
+    project.write(STAGE, FILL, "print('the last cell')")
+    disk = small_disk(3_000_000)
+
+    done = project.run(NOTEBOOK, f"deriva_ml.working_dir={disk}", code=1)
+
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    kept = re.search(r"the executed notebook is kept in (\S+)", done.stderr)[1]
+    assert (Path(kept) / "analysis.ipynb").is_file()
+    next(disk.rglob("ballast")).unlink()
+    recovered = project.project.run("recover", "--working-dir", str(disk), command="deriva-ml-executions")
+    record = project.record()
+    assert record.only["Status"] == "Failed", recovered.stdout + recovered.stderr
 
 
 def test_a_cell_that_takes_too_long_is_interrupted(notebooks):
@@ -78,6 +114,21 @@ def test_a_cell_that_takes_too_long_is_interrupted(notebooks):
     assert "time.sleep(3600)" in record.text("analysis.md")
     assert "KeyboardInterrupt" in record.text("analysis.md")
     assert "done before" in record.text("analysis.md")
+
+
+def test_a_notebook_that_is_too_large_for_the_disk_has_failed(notebooks, small_disk):
+    """There is room for the record, but not for the notebook: its cells have run, but Uploaded would be a lie."""
+    project = notebooks()
+    project.write(STAGE, "print('x' * 4_000_000)")
+
+    done = project.run(NOTEBOOK, f"deriva_ml.working_dir={small_disk(3_000_000)}", code=1)
+
+    record = project.record()
+    assert record.only["Status"] == "Failed", done.stderr
+    assert "can't be written" in record.only["Status_Detail"]
+    assert "No space left on device" in record.only["Status_Detail"]
+    assert "half.txt" in record.names()
+    assert "never registered" not in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -149,16 +200,6 @@ def test_input_that_run_notebook_refuses_is_recorded_nowhere(notebooks):
 
     assert "1-ABCD" in done.stderr.splitlines()[-1]
     assert project.record().executions == []
-
-
-def wait_for(process: subprocess.Popen, text: str) -> str:
-    """Read a process's output until a line has the text."""
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if text in line and not line.startswith("cell"):
-            return seen
-    raise AssertionError(f"it ended without {text!r}: {seen}")
 
 
 def kernels_of(project) -> list[int]:
