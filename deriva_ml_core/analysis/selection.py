@@ -35,6 +35,7 @@ class Selection:
         statuses: any of these, in any case.
         workflow: RID or name.
         parent: none but the children of this execution.
+        jobs: False: none that is the child of another, such as the jobs of a sweep.
         choices, parameters, metrics: all of these; see `conditions`.
         sort: one of SORT_KEYS, or the name of a metric or parameter; None is the newest first.
         show: metrics and parameters to tell of besides those that are asked for.
@@ -45,6 +46,7 @@ class Selection:
     workflow_type: str | None = None
     dataset: str | None = None
     parent: str | None = None
+    jobs: bool = True
     since: datetime | None = None
     until: datetime | None = None
     choices: tuple[Condition, ...] = ()
@@ -102,7 +104,8 @@ def list_documents(session: CatalogSession, cache_dir: Path, selection: Selectio
 def _records(session: CatalogSession, selection: Selection) -> Iterator[ExecutionRecord]:
     """The executions that the catalog's own rows leave; the sentinel that stands for unknown runs is none of them."""
     statuses = {_status(word) for word in selection.statuses}
-    all_told = selection.kinds or selection.sort or len(statuses) > 1
+    all_told = selection.kinds or selection.sort or len(statuses) > 1 or not selection.jobs
+    jobs = set() if selection.jobs else nesting.all_children(session)
     found = find_executions(
         session,
         workflow=_workflow(session, selection.workflow) if selection.workflow else None,
@@ -115,7 +118,9 @@ def _records(session: CatalogSession, selection: Selection) -> Iterator[Executio
         limit=None if all_told or selection.limit is None else selection.limit + 1,
     )
     for record in found:
-        if record.description != UNKNOWN_EXECUTION_DESCRIPTION and (not statuses or record.status in statuses):
+        if record.description == UNKNOWN_EXECUTION_DESCRIPTION or record.execution_rid in jobs:
+            continue
+        if not statuses or record.status in statuses:
             yield record
 
 

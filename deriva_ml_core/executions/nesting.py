@@ -43,6 +43,11 @@ def neighbours(session: CatalogSession, rids: Iterable[str], direction: Directio
     return sorted(found, key=lambda link: (link.sequence is None, link.sequence or 0, link.child, link.parent))
 
 
+def all_children(session: CatalogSession) -> set[str]:
+    """RIDs of all executions that are the child of another; one request."""
+    return {row[CHILD] for row in rows.select(session, session.model.ml_table("Execution_Execution"), columns=[CHILD])}
+
+
 def relatives(session: CatalogSession, rid: str, direction: Direction, *, recurse: bool) -> list[str]:
     """RIDs of the children (or parents) of an execution; with `recurse`, of all generations, each once."""
     seen: dict[str, None] = {}

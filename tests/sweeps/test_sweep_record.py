@@ -51,6 +51,20 @@ def test_the_tree_is_shown(demo_project, tree):
     )
 
 
+def test_a_list_can_leave_the_jobs_to_their_parent(demo_project, demo_rows):
+    """Of a sweep of 30 jobs the newest 20 executions are all jobs; that there are more is said."""
+    made = demo_project(MODEL)
+    made.run("--multirun", "model_config.rate=0.1,0.2,0.3")
+    made.run("model_config.rate=0.4")
+    (parent,) = {link["Execution"] for link in demo_rows("Execution_Execution")}
+
+    few = made.run("list", "--limit", "2", command="deriva-ml-executions").stdout.splitlines()
+    without = made.run("list", "--no-jobs", "--json", command="deriva-ml-executions").stdout
+
+    assert (len(few), few[-1]) == (4, "(the first 2; --all shows all, --no-jobs leaves the jobs of sweeps out)")
+    assert [one["rid"] == parent for one in json.loads(without)] == [False, True]
+
+
 def test_a_failing_job_fails_its_parent_and_costs_the_others_nothing(demo_project, tree, demo_rows):
     """The parent says how many failed and why the first did; the other jobs' outputs are in the catalog."""
     result = demo_project(MODEL).run("--multirun", "model_config.rate=0.1,2,0.3")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
@@ -26,6 +27,9 @@ def add(commands: Any) -> None:
     which.add_argument("--workflow-type", metavar="TERM", help="only those of this kind, e.g. Training")
     which.add_argument("--dataset", metavar="RID", help="only those that used this dataset")
     which.add_argument("--parent", metavar="RID", help="only the children of this execution")
+    which.add_argument(
+        "--no-jobs", action="store_true", help="leave out the jobs of sweeps: their parents stand for them"
+    )
     which.add_argument("--since", metavar="TIME", help="not older: 2026-11-01, 2026-11-01T12:00, 36h, 7d or 2w")
     which.add_argument("--until", metavar="TIME", help="older: as --since; a date is its end")
     for name, example in (
@@ -49,13 +53,19 @@ def run(options: argparse.Namespace) -> int:
     from deriva_ml_core.analysis.selection import list_documents
 
     selection = _selection(options)
+    one_more = selection if selection.limit is None else replace(selection, limit=selection.limit + 1)
     with connect(options) as ml:
-        found = list_documents(ml.session, ml.cache_dir, selection)
+        found = list_documents(ml.session, ml.cache_dir, one_more)
         place = f"catalog {ml.catalog_id} of {ml.hostname}"
+    there_are_more = len(found) > len(found[: selection.limit])
+    found = found[: selection.limit]
     if options.json:
         print(json.dumps(found, indent=2))
     elif found:
         _print_table(found, selection.named)
+        if there_are_more:
+            no_jobs = ", --no-jobs leaves the jobs of sweeps out" if selection.jobs else ""
+            print(f"(the first {selection.limit}; --all shows all{no_jobs})")
     else:
         print(f"no such execution in {place}")
     return 0
@@ -72,6 +82,7 @@ def _selection(options: argparse.Namespace) -> Selection:
         workflow_type=options.workflow_type,
         dataset=options.dataset,
         parent=options.parent,
+        jobs=not options.no_jobs,
         since=read_time(options.since) if options.since else None,
         until=end_of(options.until) if options.until else None,
         choices=tuple(map(Condition.parse, options.choice)),
