@@ -117,3 +117,26 @@ def test_a_model_that_has_changed_does_not_change_a_version(image_session, study
     bag = dataset.download_dataset_bag(now)
     assert "Visit" not in bag.list_tables()
     assert len(list(bag.get_table_as_dict("Later"))) == 1
+
+
+def test_nested_datasets_are_those_of_the_version(image_session, dataset, images, tmp_path):
+    """Whatever happens to a child later: members, files, and its own version in its parent's bag."""
+    parent, other = create_dataset(image_session, cache_dir=tmp_path / "cache"), create_dataset(image_session)
+    parent.add_dataset_members([dataset.dataset_rid])
+    dataset.add_dataset_members(images[4:])
+    dataset.delete_dataset_members(images[:1])
+    parent.add_dataset_members([other.dataset_rid])
+    parent.delete_dataset_members([dataset.dataset_rid])
+
+    def members(version):
+        return [row["RID"] for row in parent.list_dataset_members(recurse=True, version=version)["Image"]]
+
+    history = [str(entry.dataset_version) for entry in parent.dataset_history()]
+    assert history == ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"]
+    then, later, last = sorted(images[:4]), sorted(images), []
+    assert [members(version) for version in ("0.1.0", "0.2.0", "0.3.0", "0.6.0")] == [[], then, later, last]
+    assert parent.list_dataset_children(version="0.2.0") == [dataset]
+    bag = parent.download_dataset_bag("0.2.0")
+    (child,) = bag.list_dataset_children()
+    assert (str(child.current_version), child.description) == ("1.0.0", "digits")
+    assert [row["RID"] for row in child.list_dataset_members()["Image"]] == then
