@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
+from deriva_ml_core.catalog.http import HttpClient
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch
 from deriva_ml_core.local_catalog import LocalServer
@@ -276,6 +278,23 @@ def test_a_copy_that_nobody_comes_back_for_is_swept(tmp_path):
         server.object_files(["/hatrac/x"])
 
     assert [path.name for path in growing(server)] == ["grow-young"]
+
+
+def test_a_disk_without_room_is_told_and_keeps_nothing_of_it(small_disk, tmp_path, make_file):
+    """What was copied would only take more of what is missing."""
+    file = make_file(os.urandom(6 * MIB))
+    with LocalServer(small_disk(4 * MIB) / "root") as server:
+        client = HttpClient(server.url, credential=server.credential)
+        answer = client.request("POST", "/ermrest/catalog", body=b"{}", headers={"Content-Type": "application/json"})
+        client.close()
+        known = {"base_url": server.url, "credential": server.credential, "object_store": server}
+        with CatalogSession.connect("local", json.loads(answer.data)["id"], **known) as session:
+            with pytest.raises(CatalogError, match="Make room on the disk"):
+                objects.put_file(session, file, "/hatrac/full")
+
+            assert list((server.path / "uploads").iterdir()) == []
+            url = objects.put_file(session, make_file(b"small", "small"), "/hatrac/small")
+            assert content_of(session, url, tmp_path) == b"small"
 
 
 def test_outputs_go_up_without_requests_for_their_bytes(session, tmp_path, copied):

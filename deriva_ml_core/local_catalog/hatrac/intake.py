@@ -151,6 +151,10 @@ class Intake:
             path, copy = self._store.growing_file(name)
             try:
                 return _Taken(name, path, copy, _copy(content, path, copy, progress))
+            except OSError:  # no room, say: nobody can use what was copied
+                with copy:
+                    path.unlink(missing_ok=True)
+                raise
             except BaseException:  # Ctrl-C too; what was copied stays for the next
                 copy.close()
                 raise
