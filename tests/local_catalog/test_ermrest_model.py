@@ -262,6 +262,20 @@ def test_a_default_is_shown_in_the_form_of_its_type(server, typename, sent, show
     assert server.ask("DELETE", "/schema/S/table/T/column/d").status_code == 204
 
 
+@pytest.mark.parametrize("typename", ["timestamptz", "timestamp", "date", "time", "timetz"])
+@pytest.mark.parametrize("word", ["now", "now()", " NOW "])
+def test_a_default_of_now_is_when_the_column_was_made(server, typename, word):
+    """PostgreSQL reads a literal default once: rows that come later get the same moment."""
+    make_playground(server)
+    column = {"name": "d", "type": {"typename": typename}, "default": word}
+    made = server.ask("POST", "/schema/S/table/T/column", column).json
+    rows = [server.ask("POST", "/entity/S:T?defaults=d", [{"b": None}]).json[0]["d"] for _ in range(2)]
+    server.ask("DELETE", "/schema/S/table/T/column/d")
+
+    assert "now" not in made["default"].lower()
+    assert rows == [made["default"]] * 2
+
+
 @pytest.mark.parametrize(
     ("typename", "default"), [("int4", "x"), ("int2", 40000), ("date", "2023-02-29"), ("color_rgb_hex", "red")]
 )

@@ -119,6 +119,8 @@ def read_time(text: str, *, zoned: bool = False) -> str:
     text = text.strip().removeprefix("T").removeprefix("t")
     if text.lower() == _MIDNIGHT:
         text = "00:00"
+    if text.lower() in {"now", "now()"}:
+        text = _special(text).time().isoformat()
     moment = None
     stamp = _STAMP.fullmatch(_plain(text))
     if stamp and stamp["clock"]:

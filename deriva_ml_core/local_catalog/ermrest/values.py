@@ -15,7 +15,7 @@ from deriva_ml_core.local_catalog.errors import BadRequest, Conflict
 
 _PLAIN = frozenset({"text", "number", "boolean", "uuid"})
 """Families of types whose values have one obvious form in JSON."""
-_TIMES = frozenset({"day", "moment"})
+_TIMES = frozenset({"day", "moment", "time", "timetz"})
 
 
 def stored_default(column_type: ColumnType, value: Any) -> Stored:
