@@ -11,7 +11,7 @@ What a working folder holds, and making room in it without losing anything.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -232,17 +232,3 @@ class _Sizes:
             self.own += stat.st_size * (file.parent == path)
             self.inputs += stat.st_size * (file.relative_to(path).parts[0] == "downloaded-assets")
             self.newest = max(self.newest, stat.st_mtime)
-
-
-def find_folders(folders: Iterable[ExecutionFolder], rids: Iterable[str]) -> Iterator[ExecutionFolder]:
-    """
-    The folders of these RIDs.
-
-    Raises:
-        DerivaMLExecutionError: there is none of one of them.
-    """
-    known: Mapping[str, ExecutionFolder] = {folder.rid: folder for folder in folders}
-    for rid in dict.fromkeys(rids):
-        if rid not in known:
-            raise DerivaMLExecutionError(f"there is no folder of an execution {rid} here")
-        yield known[rid]

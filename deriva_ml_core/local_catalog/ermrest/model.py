@@ -19,7 +19,6 @@ from typing import Any
 from deriva_ml_core.local_catalog.ermrest.identifiers import encode
 
 Document = dict[str, Any]
-NO_DOCUMENT: Document = {}
 
 SYSTEM_COLUMNS = ("RID", "RCT", "RMT", "RCB", "RMB")
 
