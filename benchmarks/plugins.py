@@ -13,7 +13,8 @@ import sys
 CODE = """
 import time
 import deriva_ml_core.assets.upload, deriva_ml_core.executions.opening, deriva_ml_core.executions.reporting
-from deriva_ml_core.plugins import Plugins, find_entry_points
+from deriva_ml_core.plugin_loading import find_entry_points
+from deriva_ml_core.plugins import Plugins
 started = time.perf_counter(); find_entry_points(); searched = time.perf_counter()
 plugins = Plugins(); plugins.infos; loaded = time.perf_counter()
 for _ in range(1000):

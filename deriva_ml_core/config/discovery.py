@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from deriva_ml_core.errors import ConfigModuleError, DerivaMLConfigurationError, PluginHookError
-from deriva_ml_core.plugins import PluginChoice, Plugins, find_entry_points
+from deriva_ml_core.plugin_loading import find_entry_points
+from deriva_ml_core.plugins import PluginChoice, Plugins
 
 LAST_MODULE = "experiments"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deriva_ml_core import hookspecs
-from deriva_ml_core.plugins import hook_names
+from deriva_ml_core.plugin_loading import hook_names
 
 ROOT = Path(__file__).parents[2]
 TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
