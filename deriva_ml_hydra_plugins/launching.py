@@ -23,7 +23,7 @@ from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweeps import JobNotStartedError
 from deriva_ml_hydra_plugins.callback import callback_of
 from deriva_ml_hydra_plugins.isolation import isolated
-from deriva_ml_hydra_plugins.joblines import short_job_lines
+from deriva_ml_hydra_plugins.joblines import plain_job_lines
 from deriva_ml_hydra_plugins.sweep import RunningSweep
 
 
@@ -62,7 +62,7 @@ class RecordedLauncher:
         self._sweep.launching(jobs)
         try:
             with (
-                short_job_lines(),
+                plain_job_lines(list(jobs)),
                 isolated(self._chosen, lambda ids: self._sweep.submitted(dict(zip(jobs, ids, strict=True)))),
             ):
                 returns = list(self._chosen.launch(list(jobs.values()), Numbers(jobs)))

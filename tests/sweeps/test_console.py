@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from deriva_ml_core.executions.states import Status
 from deriva_ml_hydra_plugins.closing import own_part
+from deriva_ml_hydra_plugins.joblines import plain_job_lines
 from deriva_ml_hydra_plugins.progress import JobView, headline, most_telling
 
 MODEL = """\
@@ -111,8 +113,22 @@ def test_a_traceback_that_never_reached_a_model_stays_whole():
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 def test_the_launchers_line_for_a_job_has_no_page_of_description(demo_project, launcher: str):
     """A named sweep's description is Markdown of many lines; what tells the jobs apart is not to be searched in it."""
-    result = demo_project().run("+multirun=rates", f"hydra/launcher={launcher}")
+    batches = "hydra.sweeper.max_batch_size=1"  # in which joblib's launcher counts from 0
+
+    result = demo_project().run("+multirun=rates", f"hydra/launcher={launcher}", batches)
 
     assert result.returncode == 0, result.stderr
+    assert "#0 : " in result.stdout
     assert "#1 : " in result.stdout
     assert "description=" not in result.stdout
+
+
+@pytest.mark.parametrize("text", [r"description=Thirty\ seeds", "description='a \\' b\n# c'", 'description="a b"'])
+def test_a_description_is_found_however_hydra_quotes_it(text, caplog):
+    """A model's own setting of that name stays."""
+    log = logging.getLogger("hydra._internal.core_plugins.basic_launcher")
+
+    with caplog.at_level(logging.INFO), plain_job_lines([4]):
+        log.info("\t#4 : rate=1 %s model_config.description=kept", text)
+
+    assert caplog.messages == ["\t#4 : rate=1 model_config.description=kept"]
