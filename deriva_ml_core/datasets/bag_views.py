@@ -31,7 +31,8 @@ Row = dict[str, Any]
 def _label(label: str | None, value_selector: Selector | None) -> Grouping:
     from deriva_ml_core.datasets.restructure import Grouping
 
-    return Grouping(() if label is None else (label,), enforce_vocabulary=False, value_selector=value_selector)
+    by = () if label is None else (label,)
+    return Grouping(by, enforce_vocabulary=False, value_selector=value_selector, parameter="label")
 
 
 class BagViews(ABC):

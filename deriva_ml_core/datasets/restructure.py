@@ -54,11 +54,13 @@ class Grouping:
         by: columns of the asset table, features ("Quality") or columns of features ("Quality.Score").
         enforce_vocabulary: only features whose values are terms, and no guess among several different values.
         value_selector: chooses one of several values of a feature.
+        parameter: what the user calls `by`, for messages.
     """
 
     by: Sequence[str] = ()
     enforce_vocabulary: bool = True
     value_selector: Selector | None = None
+    parameter: str = "group_by"
 
 
 def asset_table_of(bag: DatasetBag, asset_table: str | None) -> str:
@@ -163,19 +165,19 @@ def _reader(bag: DatasetBag, table: str, by: str, grouping: Grouping) -> Callabl
     except DerivaMLNotFoundError:
         known = [*columns, *(one.feature_name for one in bag.find_features(table))]
         raise DerivaMLValidationError(
-            f"group_by: {by!r} is neither a column nor a feature of {table}"
+            f"{grouping.parameter}: {by!r} is neither a column nor a feature of {table}"
             f"{nearest(by, known) or '; there are ' + ', '.join(dict.fromkeys(known))}"
         ) from None
-    column = _feature_column(feature, column, grouping.enforce_vocabulary)
+    column = _feature_column(feature, column, grouping)
     return _feature_reader(bag, feature, column, grouping)
 
 
-def _feature_column(feature: Feature, column: str, enforce_vocabulary: bool) -> str:
+def _feature_column(feature: Feature, column: str, grouping: Grouping) -> str:
     terms = [one.name for one in feature.term_columns]
-    possible = terms if enforce_vocabulary else [one.name for one in feature.feature_columns]
-    if enforce_vocabulary and not terms:
+    possible = terms if grouping.enforce_vocabulary else [one.name for one in feature.feature_columns]
+    if grouping.enforce_vocabulary and not terms:
         raise DerivaMLValidationError(
-            f"group_by: values of feature {feature.feature_name} are no terms of a vocabulary; "
+            f"{grouping.parameter}: values of feature {feature.feature_name} are no terms of a vocabulary; "
             "enforce_vocabulary=False takes them nevertheless"
         )
     if column in possible:
@@ -183,7 +185,8 @@ def _feature_column(feature: Feature, column: str, enforce_vocabulary: bool) -> 
     if column or len(possible) != 1:
         choices = ", ".join(f"{feature.feature_name}.{name}" for name in possible)
         raise DerivaMLValidationError(
-            f"group_by: which column of feature {feature.feature_name}{' - not ' + repr(column) if column else ''}? "
+            f"{grouping.parameter}: which column of feature {feature.feature_name}"
+            f"{' - not ' + repr(column) if column else ''}? "
             f"{choices}"
         )
     return possible[0]

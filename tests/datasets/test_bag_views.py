@@ -271,6 +271,8 @@ def test_a_bag_is_a_sequence_of_samples(bag, clinic):
     assert len(samples) == 5
     assert list(samples) == [(7, "Good")] * 4 + [(7, "None")]
     assert bag.as_samples()[0] == (samples.paths[0], None)
+    with pytest.raises(DerivaMLValidationError, match=r"^label: 'Qualty' is neither .* did you mean 'Quality'"):
+        bag.as_samples("Image", "Qualty")
 
 
 def test_joined_tables_are_arrays(bag):
