@@ -258,6 +258,22 @@ def test_an_invisible_row_has_no_rid(bound):
     assert bound.ask("eve", "GET", f"/entity_rid/{rid}").json["table_name"] == "T"
 
 
+def test_a_hidden_row_is_not_taken_for_a_deleted_one(bound):
+    """Its former versions are in the history, whether a binding hides it or the table is closed."""
+    rid = bound.ask("boss", "GET", "/attribute/S:T/a=theirs/RID").json[0]["RID"]
+    assert bound.ask("boss", "PUT", "/attributegroup/S:T/a;b", [{"a": "theirs", "b": "eve"}]).status_code == 200
+    assert bound.ask("ann", "GET", f"/entity_rid/{rid}").status_code == 404
+    bind(bound, "/schema/S/table/T", types=["select"], projection="b")
+
+    assert bound.ask("ann", "GET", f"/entity_rid/{rid}").status_code == 404
+    assert "deleted_at" not in bound.ask("eve", "GET", f"/entity_rid/{rid}").json
+    assert bound.ask("boss", "DELETE", "/entity/S:T/a=theirs").status_code == 204
+    assert bound.ask("eve", "GET", f"/entity_rid/{rid}").status_code == 404
+    assert "deleted_at" in bound.ask("boss", "GET", f"/entity_rid/{rid}").json
+    grant(bound, "/schema/S/table/T", select=["eve"])
+    assert "deleted_at" in bound.ask("eve", "GET", f"/entity_rid/{rid}").json
+
+
 @pytest.mark.parametrize(
     ("projection", "kind", "expected"),
     [

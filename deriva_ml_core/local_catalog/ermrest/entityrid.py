@@ -37,7 +37,9 @@ def answer(call: Call, raw_rid: str) -> Response:
     rid = unescape(raw_rid)
     spellings = tuple(dict.fromkeys([rid, canonical(rid) or rid]))
     with call.read() as view:
-        document = _living(view, call, spellings) or _deleted(view, call, spellings)
+        document = _living(view, call, spellings)
+        if document is None and not _is_hidden(view, spellings):
+            document = _deleted(view, call, spellings)
         if document is None:
             raise NotFound(f"There is no row with RID {rid!r}.")
         return call.answer(json_response(document), view.snaptime)
@@ -56,11 +58,22 @@ def _living(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any
     return None
 
 
+def _is_hidden(view: View, spellings: tuple[str, ...]) -> bool:
+    """Whether a row is there that the client may not see: its former versions do not make it a deleted one."""
+    every = [(table, Fragment(view.source(table))) for table in view.model.tables.values()]
+    return _search(view.db, every, "''", spellings) is not None
+
+
 def _deleted(view: View, call: Call, spellings: tuple[str, ...]) -> dict[str, Any] | None:
-    """The place at the row's last snapshot; tables that were deleted since are looked through too."""
-    newest = time_text(view.snaptime)
-    former = call.catalog.former_tables(view)
-    tables = [*view.model.tables.values(), *(table for table, _ in former)]
+    """
+    The place at the row's last snapshot, in tables of which the client may select every row.
+
+    Tables that were deleted since are looked through too, for owners of the catalog.
+    """
+    newest, access = time_text(view.snaptime), Access(view.model, call.client)
+    former = call.catalog.former_tables(view) if access.catalog("owner") else []
+    known = [table for table in view.model.tables.values() if access.table(table, "select")]
+    tables = [*known, *(table for table, _ in former)]
     sources = [(table, Fragment(f"(SELECT * FROM {table.history} WHERE until <= '{newest}')")) for table in tables]
     # The rows that a table had when it was deleted stay where they were.
     gone = [(table, f"(SELECT *, '{time_text(until)}' AS until FROM {table.live})") for table, until in former]
