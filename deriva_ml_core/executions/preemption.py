@@ -41,7 +41,11 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
         yield
         return
 
+    process = os.getpid()
+
     def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a forked worker of the model's: SLURM warns it too, but it is not its to answer
+            return
         signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what follows
         job = this_process().slurm_job_id
         for save in saves:

@@ -32,7 +32,7 @@ import pytest
 from meddling_proxy import MeddlingProxy
 
 MODEL = """\
-import os, signal, sys, time
+import multiprocessing, os, signal, sys, time
 from pathlib import Path
 
 class Odd(Exception):
@@ -57,7 +57,13 @@ def fill(folder):
 def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, execution=None):
     execution.asset_file_path("Execution_Asset", f"{event}.txt").write_text(f"{event} {execution.restarts}")
     saved = execution.checkpoint_dir / "state.txt"
-    execution.on_preemption(lambda: saved.write_text("epoch 7"))
+
+    @execution.on_preemption
+    def save():
+        saved.write_text("epoch 7")
+        with open(f"saved-{event}", "a") as log:
+            log.write("by one process\\n")
+
     restarts = execution.restarts
     with open(f"started-{event}", "a") as log:
         log.write(f"{restarts}\\n")
@@ -80,6 +86,8 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
                 time.sleep(0.5)
         case "preemption" | "time_out_once":
             if not saved.exists():
+                context = multiprocessing.get_context("fork")  # as a loader of data has workers, which SLURM warns, too
+                context.Process(target=time.sleep, args=(600,), daemon=True).start()
                 time.sleep(600)
             Path(f"resumed-{event}").write_text(saved.read_text())
         case "outlives" | "catalog_away" | "catalog_gone": wait_for(f"go-{event}")
@@ -354,6 +362,7 @@ def test_a_restarted_job_goes_on_under_its_execution(ran):
     assert {event for event, count in restarts.items() if count} - {"time_out_twice"} == RESTARTED
     for event in ("preemption", "time_out_once"):
         assert (ran.made.project.root / f"resumed-{event}").read_text() == "epoch 7"
+        assert (ran.made.project.root / f"saved-{event}").read_text() == "by one process\n"
 
 
 def test_a_process_that_slurm_only_took_for_lost_has_no_part_in_the_outputs(ran):
