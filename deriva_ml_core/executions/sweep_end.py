@@ -86,19 +86,21 @@ def settle(
     children = children_of(session, parent.rid, None if missing else links)
     silent = {number: job for number, job in jobs.items() if job.rid not in journals}
     created = {one.rid for one in children if one.status is Status.created}
-    if not end_silent(session, {n: job for n, job in silent.items() if job.rid in created}, unstarted):
+    open_still = {number: job for number, job in silent.items() if job.rid in created}
+    if not end_silent(session, open_still, unstarted, over=over):
         return children
     return children_of(session, parent.rid)
 
 
 def end_silent(
-    session: CatalogSession, jobs: Mapping[int, SweepJob], unstarted: Mapping[int, Unstarted]
+    session: CatalogSession, jobs: Mapping[int, SweepJob], unstarted: Mapping[int, Unstarted], *, over: bool = False
 ) -> dict[int, Unstarted]:
     """
     End the children of which no process has said a word; one that SLURM may still start is left alone.
 
     Args:
         unstarted: why, where the launching process knows.
+        over: the launcher has given back all jobs: one that SLURM has yet to see ended has none the less.
 
     Returns:
         Those that were ended, by number.
@@ -106,9 +108,10 @@ def end_silent(
     ended: dict[int, Unstarted] = {}
     for number, job in jobs.items():
         fate = fate_of_job(job.slurm_job) if job.slurm_job else DEAD
-        if fate.dead:
-            ours = LOST if fate is DEAD else Unstarted(fate.status, fate.detail)
-            ended[number] = unstarted.get(number, ours) if not fate.explained else ours
+        if fate.dead or over:
+            told = fate.dead and fate is not DEAD
+            ours = Unstarted(fate.status, fate.detail) if told else LOST
+            ended[number] = ours if told and fate.explained else unstarted.get(number, ours)
     end_unstarted(session, jobs, ended, [jobs[number].rid for number in ended])
     return ended
 

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.fate import fate_of, fate_of_job
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.slurm import Slurm, this_cluster
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweep_end import end_silent
+from deriva_ml_core.executions.sweeps import SweepJob
 
 GONE_HERE = {"process_start": "0"}
 ELSEWHERE = {"host": "n7"}
@@ -165,3 +168,15 @@ def test_many_jobs_are_one_question(cluster, tmp_path):
     for number in range(500):
         slurm.state(f"9_{number}")
     assert (tmp_path / "asked").read_text() == "\n"
+
+
+def test_a_job_that_its_launcher_has_given_back_has_ended_before_slurm_says_so(cluster, monkeypatch):
+    """It had no turn, say, and left its result; SLURM sees a second later that its process is gone."""
+    monkeypatch.setattr("deriva_ml_core.executions.sweep_end.end_unstarted", lambda *_: None)
+    jobs, why = {0: SweepJob("1-A", (), "70")}, Unstarted(Status.aborted, "an earlier job of the sweep has failed")
+    cluster("70|COMPLETING|0|n1|0|None|")
+
+    assert end_silent(None, jobs, {0: why}) == {}
+    assert end_silent(None, jobs, {0: why}, over=True) == {0: why}
+    cluster("70|CANCELLED|0|n1|15|None|")
+    assert "cancelled" in end_silent(None, jobs, {0: why}, over=True)[0].detail

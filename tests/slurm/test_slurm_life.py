@@ -1,13 +1,15 @@
 """
 The crash matrix under SLURM: whatever ends or interrupts a job, its node, or the launching process, the record is true.
 
-Time-outs have a grain of a minute, so everything runs at once, in eleven sweeps. Those whose time is limited start
+Time-outs have a grain of a minute, so everything runs at once, in thirteen sweeps. Those whose time is limited start
 first, and alone, so that their models have begun when SLURM warns them, also on a machine that is busy:
 
     limits       n1   a job that comes to its time limit again and again; one time-out is allowed
     saved        n1   a job that comes to its time limit, saves, and goes on when it is started again
     orphans      n1   jobs that come to their time limit when their launching process is dead; none is allowed
     life         n1   jobs that end in every way while the launching process lives
+    stopped      n1   jobs one after the other, none of which is to start after one that has failed
+    cancelled    n1   jobs one after the other, all of which somebody cancels
     outlived     n1   a job whose launching process is killed
     preempted    n2   a job that gives way to another of a higher partition
     unqueued     n2   the same, of a job that may not be requeued
@@ -22,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -68,7 +71,7 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
     with open(f"started-{event}", "a") as log:
         log.write(f"{restarts}\\n")
     match event:
-        case "exception": raise ValueError("no convergence")
+        case "exception" | "stops_all": raise ValueError("no convergence")
         case "odd_exception": raise Odd(1, 2)
         case "exit_0": sys.exit(0)
         case "exit_3": sys.exit(3)
@@ -77,7 +80,8 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
         case "sigkill": os.kill(os.getpid(), signal.SIGKILL)
         case "sigterm": os.kill(os.getpid(), signal.SIGTERM); time.sleep(1)
         case "out_of_memory": kept = b"x" * 2 * 10**9; time.sleep(600)
-        case "time_out" | "time_out_twice" | "scancel" | "node_lost" | "preempted_for_good": time.sleep(600)
+        case "time_out" | "time_out_twice" | "scancel" | "cancelled": time.sleep(600)
+        case "node_lost" | "preempted_for_good": time.sleep(600)
         case "time_out_deaf": signal.signal(signal.SIGUSR2, signal.SIG_IGN); time.sleep(600)
         case "requeue" if restarts == 0: time.sleep(600)
         case "cut_off" if restarts == 0:
@@ -95,19 +99,21 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
 """
 COMMON = ["--multirun", "hydra/launcher=deriva_slurm", "hydra.launcher.signal_delay_s=20", "hydra.launcher.mem_gb=1"]
 NODE = "+hydra.launcher.additional_parameters"
-LONG = "hydra.launcher.timeout_min=30"
+LONG, IN_TURN = "hydra.launcher.timeout_min=30", "hydra.launcher.array_parallelism=1"
 SWEEPS = {
     "limits": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=1", "hydra.launcher.max_num_timeout=1"],
     "saved": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=1", "hydra.launcher.max_num_timeout=9"],
     "orphans": [f"{NODE}.nodelist=n1", "hydra.launcher.timeout_min=2"],
     "life": [f"{NODE}.nodelist=n1", LONG],
+    "stopped": [f"{NODE}.nodelist=n1", LONG, IN_TURN, "hydra.callbacks.deriva_ml.on_failure=stop"],
+    "cancelled": [f"{NODE}.nodelist=n1", LONG, IN_TURN],
     "outlived": [f"{NODE}.nodelist=n1", LONG],
     "preempted": [f"{NODE}.nodelist=n2", LONG],
     "unqueued": [f"{NODE}.nodelist=n2", LONG, f"{NODE}.no-requeue=true"],
     "node": [f"{NODE}.nodelist=n3", LONG, f"{NODE}.no-requeue=true"],
     "cut_off": [f"{NODE}.exclude='n1,n2,n3'", LONG],
     "away": [f"{NODE}.nodelist=n1", LONG],
-    "disk": [f"{NODE}.nodelist=n1", LONG, "hydra.launcher.array_parallelism=1"],
+    "disk": [f"{NODE}.nodelist=n1", LONG, IN_TURN],
 }
 LIMITED = ("limits", "saved", "orphans")
 LEFT = ("orphans", "outlived")  # their launching process is killed
@@ -130,6 +136,11 @@ EVENTS = {
     "limits": {"time_out_twice": ("Failed", "time-out")},
     "saved": {"time_out_once": ("Uploaded", "")},
     "orphans": {"time_out": ("Failed", "time-out"), "time_out_deaf": ("Failed", "time-out")},
+    "stopped": {
+        "stops_all": ("Failed", "ValueError: no convergence"),
+        "no_turn": ("Aborted", "an earlier job of the sweep has failed"),
+    },
+    "cancelled": {"cancelled": ("Aborted", "was cancelled"), "cancelled_before": ("Aborted", "was cancelled")},
     "outlived": {"outlives": ("Uploaded", "")},
     "preempted": {"preemption": ("Uploaded", "")},
     "unqueued": {"preempted_for_good": ("Aborted", "was preempted and not requeued")},
@@ -146,7 +157,8 @@ CELLS = {  # ours: what the matrix calls it, where it is another name
     "preempted_for_good": "preemption_no_requeue",
     "cut_off": "node_cut_off",
 }
-NO_CELLS = {"well", "well_on_disk", "time_out_twice", "outlives"}
+NEVER_RAN = {"no_turn", "cancelled_before"}
+NO_CELLS = {"well", "well_on_disk", "time_out_twice", "outlives", "stops_all", "cancelled", *NEVER_RAN}
 RECOVERED = {"time_out_deaf", "catalog_gone", "disk_full"}  # it took a later command
 RESTARTED = {"time_out_once", "requeue", "preemption", "cut_off"}
 
@@ -277,6 +289,7 @@ def _run(running, proxy, start):
     with _silent_node(cluster, "n4"):
         cluster.ask("scontrol", "update", "NodeName=n5", "State=RESUME")
         cluster.ask("scancel", running.job("scancel"))
+        cluster.ask("scancel", running.job("cancelled").partition("_")[0])
         cluster.ask("scontrol", "requeue", running.job("requeue"))
         running.started("preemption")
         running.started("preempted_for_good")
@@ -345,8 +358,25 @@ def test_outputs_are_in_the_catalog_or_wait_on_disk(ran, sweep):
     stored = [row["Filename"] for row in served.rows("Execution_Asset")]
     for event, child in zip(EVENTS[sweep], children, strict=True):
         kept = [path.name for path in served.folder(child["RID"]).glob(f"assets/Execution_Asset/{event}.txt")]
+        made = [] if event in NEVER_RAN else [f"{event}.txt"]
         well = child["Status"] == "Uploaded"
-        assert (stored.count(f"{event}.txt"), kept) == ((1, []) if well else (0, [f"{event}.txt"])), event
+        assert (stored.count(f"{event}.txt"), kept) == ((1, []) if well else (0, made)), event
+
+
+def test_all_failures_are_told_with_their_own_tracebacks(ran):
+    """Those that left one; of the others, what SLURM says."""
+    told = ran.errors["life"]
+
+    _, children = ran.tree("life")
+    for child in children:
+        failed = child["Status"] != "Uploaded"
+        assert (
+            f"job {child['Sequence']}: {child['RID']} {child['Status']} ({child['Status_Detail']})" in told
+        ) is failed
+    for last in ("ValueError: no convergence", "Odd: 1 2", "SystemExit: 3", "KeyboardInterrupt"):
+        assert re.search(
+            rf"Traceback \(most recent call last\):\n *File [^\n]*src/models/model.py.*?{last}\n", told, re.DOTALL
+        )
 
 
 def test_a_restarted_job_goes_on_under_its_execution(ran):
@@ -357,7 +387,8 @@ def test_a_restarted_job_goes_on_under_its_execution(ran):
             continue
         _, children = ran.tree(sweep)
         for event, child in zip(events, children, strict=True):
-            restarts[event] = ran.made.journal(child["RID"])["restarts"]
+            if event not in NEVER_RAN:
+                restarts[event] = ran.made.journal(child["RID"])["restarts"]
 
     assert {event for event, count in restarts.items() if count} - {"time_out_twice"} == RESTARTED
     for event in ("preemption", "time_out_once"):

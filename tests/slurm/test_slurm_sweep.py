@@ -48,12 +48,12 @@ def started(slurm_project):
 
 
 def test_several_tasks_of_a_job_are_one_execution(slurm_project):
-    """Every task runs the model, the first keeps the record; SLURM's job has the experiment's name."""
+    """On two nodes. Every task runs the model, the first keeps the record; SLURM's job has the experiment's name."""
     made = slurm_project(MODEL)
 
     result = made.run(
         *["--multirun", "hydra/launcher=submitit_slurm", "+experiment=quick_training"],
-        *["model_config.event=a,b", "hydra.launcher.tasks_per_node=2"],
+        *["model_config.event=a,b", "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=2"],
     )
 
     assert result.returncode == 0, result.stderr
@@ -65,7 +65,8 @@ def test_several_tasks_of_a_job_are_one_execution(slurm_project):
     assert outputs == ["a-0-False.txt", "b-0-False.txt"]
     names = {path.read_text() for path in made.project.root.glob("started-*")}
     assert names == {"quick_training"}
-    assert len(list(made.project.root.glob("started-*"))) == 4
+    assert len(list(made.project.root.glob("started-*"))) == 8
+    assert [made.journal(child["RID"])["slurm"]["nodes"] for child in children] == ["n[1-2]"] * 2
 
 
 def test_an_embedded_catalog_that_is_not_served_is_refused(demo_project, cluster):
