@@ -28,6 +28,8 @@ from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
+from deriva_ml_core.executions.preemption import shelter_children
+from deriva_ml_core.executions.signals import GaveWay, TimedOut
 from deriva_ml_notebook.documents import code_cells, write_notebook
 from deriva_ml_notebook.failures import Failure, error_output, raised
 from deriva_ml_notebook.kernels import Kernel
@@ -71,14 +73,22 @@ def execute(
 
     Returns:
         How it ended before its last cell; None where all have run.
+
+    Raises:
+        GaveWay: SLURM runs it again; this is no end.
     """
     run = _Run(document, setting, watcher)
     threading.Thread(target=run.work, name="deriva-ml-notebook", daemon=True).start()
     try:
         meanwhile()
         _wait(run.ended)
+    except GaveWay:
+        run.kill()
+        _end(run)
+        raise
     except (KeyboardInterrupt, SystemExit) as err:  # Terminated is a SystemExit
-        run.stop("interrupted by Ctrl-C" if isinstance(err, KeyboardInterrupt) else str(err))
+        reason = "interrupted by Ctrl-C" if isinstance(err, KeyboardInterrupt) else str(err)
+        run.stop(reason, by_somebody=not isinstance(err, TimedOut))
         _end(run)
     if run.error is not None:
         raise run.error
@@ -241,6 +251,7 @@ class _Run:
 
     def work(self) -> None:
         """In the client's thread: all of it."""
+        shelter_children()
         try:
             self._watcher.started(len(code_cells(self._document)))
             self._manager.notebook_start()
@@ -305,9 +316,9 @@ class _Run:
         """Keep the kernel's process, of which its manager knows nothing any more once it has ended."""
         self._process = getattr(manager.provisioner, "process", None)
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, *, by_somebody: bool) -> None:
         """From the waiting thread: interrupt the cell, and start no other."""
-        self.stopped = True
+        self.stopped = by_somebody
         self.reason = reason
         self._signal(signal.SIGINT)
 

@@ -37,7 +37,7 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
     number = _warning()
     before = signal.getsignal(number)
     here = threading.current_thread() is threading.main_thread()
-    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm" or not here or not callable(before):
+    if not _in_slurm() or not here or not callable(before):
         yield
         return
 
@@ -69,6 +69,16 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, before)
+
+
+def shelter_children() -> None:
+    """Let processes that this thread starts from now on not hear SLURM's warning, which would end them."""
+    if _in_slurm():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {_warning()})
+
+
+def _in_slurm() -> bool:
+    return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
 def _time_is_over(handler: Callable[..., object]) -> bool:

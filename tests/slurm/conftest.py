@@ -81,12 +81,12 @@ class Served:
         folder = ["--working-dir", str(self.working_dir)] if self.working_dir else []
         return self.run("recover", "--host", "local", "--catalog", "demo", *folder, command="deriva-ml-executions")
 
-    def start(self, *arguments: str, terminal: int | None = None) -> subprocess.Popen:
-        """deriva-ml-run in the background, in a session of its own, whose terminal is the one that is given."""
+    def start(self, *arguments: str, terminal: int | None = None, command: str = "deriva-ml-run") -> subprocess.Popen:
+        """A command in the background, in a session of its own, whose terminal is the one that is given."""
         folder = [f"deriva_ml.working_dir={self.working_dir}"] if self.working_dir else []
         at_terminal = [] if terminal is None else ["setsid", "--ctty"]  # it becomes the command
         return subprocess.Popen(
-            [*at_terminal, str(self.project.command("deriva-ml-run")), *arguments, *folder],
+            [*at_terminal, str(self.project.command(command)), *arguments, *folder],
             cwd=self.project.root,
             env=self.environment(),
             stdin=terminal,
