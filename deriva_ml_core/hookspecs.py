@@ -287,7 +287,8 @@ def deriva_config_modules() -> Sequence[str] | None:
     Name modules that register options with hydra-zen's store when they are imported.
 
     Called when a project's configuration is loaded, before the project's own modules, whose options win; only of
-    plugins found by entry points. An exception of a hook or a module is a ConfigModuleError: exit code 2.
+    plugins found by entry points. A plugin that the command line blocks is not asked; what the configuration itself
+    blocks is not known yet. An exception of a hook or a module is a ConfigModuleError: exit code 2.
     """
 
 

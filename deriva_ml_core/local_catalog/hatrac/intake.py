@@ -28,7 +28,7 @@ from .names import parse_target, url
 from .objects import add_version, check_sums
 from .resources import Resources, find_object
 from .store import SMALL_BYTES, Incoming
-from .streaming import Flushing, Hashes
+from .streaming import PARALLEL_FROM_BYTES, Flushing, Hashes
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -187,7 +187,7 @@ def _small(source: Path) -> Incoming:
 def _copy(content: BinaryIO, path: Path, copy: BinaryIO, progress: Progress) -> Incoming:
     """Complete a copy; the hashes are of what it holds."""
     size, there = os.fstat(content.fileno()).st_size, os.fstat(copy.fileno()).st_size
-    hashes = Hashes(md5=True, parallel=True)
+    hashes = Hashes(md5=True, parallel=size >= PARALLEL_FROM_BYTES)
     with hashes, Flushing(copy) as flushing:
         for start in range(0, size, _BLOCK_BYTES):
             count = min(_BLOCK_BYTES, size - start)

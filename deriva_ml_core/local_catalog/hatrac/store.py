@@ -27,12 +27,11 @@ from typing import BinaryIO
 
 from ..errors import BadRequest
 from ..http import Readable
-from .streaming import Flushing, Hashes
+from .streaming import PARALLEL_FROM_BYTES, Flushing, Hashes
 
 PIECE_BYTES = 256 * 1024
 SMALL_BYTES = 64 * 1024
 """Up to this size content is taken into memory."""
-_PARALLEL_FROM_BYTES = 4 * 1024 * 1024
 _GIVEN_UP_S = 7 * 24 * 3600
 """Who died so long ago is not taken up again."""
 
@@ -81,7 +80,7 @@ class ContentStore:
         path, opened = self._new_file()
         try:
             with opened as file:
-                large = size_bytes is None or size_bytes >= _PARALLEL_FROM_BYTES
+                large = size_bytes is None or size_bytes >= PARALLEL_FROM_BYTES
                 hashes = Hashes(md5=md5, parallel=large)
                 with hashes, Flushing(file) as flushing:
                     received = _copy(body, file, hashes, size_bytes, flushing.written)
@@ -216,7 +215,7 @@ def _small(body: Readable, size_bytes: int, *, md5: bool) -> Incoming:
 def hash_file(path: Path, *, md5: bool) -> tuple[bytes, bytes | None, int]:
     """The SHA-256, the MD5 if wanted, and the size of a file."""
     size = path.stat().st_size
-    hashes = Hashes(md5=md5, parallel=size >= _PARALLEL_FROM_BYTES)
+    hashes = Hashes(md5=md5, parallel=size >= PARALLEL_FROM_BYTES)
     with path.open("rb", buffering=0) as file, hashes:
         for piece in iter(lambda: file.read(PIECE_BYTES), b""):
             hashes.update(piece)

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import BinaryIO
 
+PARALLEL_FROM_BYTES = 4 * 1024 * 1024
+"""From this size on, hashing in threads is worth their making."""
 _FLUSH_BYTES = 64 * 1024 * 1024
 
 
