@@ -22,6 +22,15 @@ def train(epochs=1, rate=0.1, *, ml_instance, execution=None):
     if epochs == 4:
         from deriva_ml_core.assets import upload
         upload.record_files = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    if epochs == 6:
+        execution.asset_file_path("Execution_Asset", "large.bin").write_bytes(os.urandom(8 * 2**20))
+        from deriva_ml_core.local_catalog.hatrac import intake
+        copy = intake._copy_block
+        def copy_and_die(source, target, start, count):
+            copy(source, target, start, count)
+            if start == 4 * 2**20:
+                os.kill(os.getpid(), signal.SIGKILL)
+        intake._copy_block = copy_and_die
 """
 
 
@@ -83,6 +92,22 @@ def test_a_run_killed_in_its_upload_is_finished_later(command):
     assert record["status"] == "Uploaded"
     assert [asset["file"] for asset in record["outputs"]].count("weights.txt") == 1
     assert command("upload").stdout.startswith("nothing waits in ")
+
+
+def test_a_run_killed_while_a_large_output_goes_into_its_own_catalog_is_finished_later(command, tmp_path):
+    """No server and no chunks between: what lies half copied in the catalog's folder is completed."""
+    run = command("run", "model_config.epochs=6")
+    assert run.returncode < 0 or run.returncode == 137, run.stderr
+    (half,) = (tmp_path / "local_root" / "uploads").iterdir()
+    assert half.stat().st_size == 5 * 2**20
+    later = command("upload", "--json")
+    (done,) = json.loads(later.stdout)
+
+    assert (later.returncode, done["error"]) == (0, None), later.stderr
+    record = show(command, done["rid"])
+    assert record["status"] == "Uploaded"
+    assert sorted(a["file"] for a in record["outputs"] if a["table"].endswith("_Asset")) == ["large.bin", "weights.txt"]
+    assert list((tmp_path / "local_root" / "uploads").iterdir()) == []
 
 
 def test_the_metrics_of_a_killed_run_are_brought_by_the_next_command(command):
