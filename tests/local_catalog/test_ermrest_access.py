@@ -171,6 +171,19 @@ def test_a_hidden_column_may_not_be_asked_for(server, path):
     assert server.ask("ann", "GET", f"/{path}").status_code == 403
 
 
+def test_a_message_names_nothing_hidden(server):
+    """Whoever mistypes a name is told the nearest, unless somebody may not know of it."""
+    secret = table("Secrets", "passphrase")
+    assert server.ask("boss", "POST", "/schema/S/table", secret).status_code == 201
+    grant(server, "", enumerate=["*"], select=["*"])
+    assert "Secrets" in server.ask("ann", "GET", "/entity/S:Secret").text
+    assert "Did you mean passphrase?" in server.ask("ann", "GET", "/attribute/S:Secrets/passphrases").text
+    grant(server, "/schema/S/table/Secrets", enumerate=[])
+
+    assert "Secrets" not in server.ask("ann", "GET", "/entity/S:Secret").text
+    assert "Did you mean" not in server.ask("ann", "GET", "/attribute/S:Secrets/passphrases").text
+
+
 def test_everybody_may_not_change_anything(server):
     """No list that grants changes may name everybody, except those of foreign keys."""
     for name in ("owner", "create", "insert", "update", "delete", "write"):

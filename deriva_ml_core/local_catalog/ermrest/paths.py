@@ -169,10 +169,10 @@ def find_table(model: Model, parts: Sequence[str]) -> Table:
     schema, name = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
     tables = model.find_tables(schema, name)
     if len(tables) > 1:
-        names = ", ".join(model.qualified(table) for table in tables)
-        raise Conflict(f"Table '{name}' is ambiguous; say which: {names}.")
+        names = ", ".join(model.qualified(table) for table in tables if _is_known(model, table))
+        raise Conflict(f"Table '{name}' is ambiguous; say which{f': {names}' if names else ' schema it is of'}.")
     if not tables:
-        known = [model.qualified(table) for table in model.tables.values()]
+        known = [model.qualified(table) for table in model.tables.values() if _is_known(model, table)]
         known = known if schema is not None else [name.partition(":")[2] for name in known]
         raise Conflict(f"There is no table '{':'.join(parts)}'. {nearest(':'.join(parts), known)}")
     return tables[0]
@@ -187,10 +187,14 @@ def find_column(model: Model, table: Table, name: str) -> Column:
     """
     column = table.find(name)
     if column is None:
-        raise Conflict(
-            f"Table {model.qualified(table)} has no column '{name}'. {nearest(name, [c.name for c in table.columns])}"
-        )
+        known = [c.name for c in table.columns if _is_known(model, table) and "enumerate" not in c.acls]
+        raise Conflict(f"Table {model.qualified(table)} has no column '{name}'. {nearest(name, known)}")
     return column
+
+
+def _is_known(model: Model, table: Table) -> bool:
+    """Whether whoever may know the catalog may know the table, so that a message may name it to anybody."""
+    return "enumerate" not in table.acls and "enumerate" not in model.schemas[table.schema].acls
 
 
 def nearest(name: str, known: Sequence[str] | dict[str, Instance]) -> str:
