@@ -103,7 +103,8 @@ class RecordedLauncher:
         failures, entry = self._sweep.failures, self._sweep.entry
         waits = all(isinstance(one, DerivaMLUploadError) for one in failures.values())
         kind = DerivaMLUploadError if waits else DerivaMLExecutionError
-        err = kind(f"sweep {entry.rid} {entry.status.value}: {entry.detail}")
+        open_still = f"jobs of it may still run, follow it by `deriva-ml-executions watch {entry.rid}`"
+        err = kind(f"sweep {entry.rid} {entry.status.value}: {entry.detail or open_still}")
         err.execution_rid, err.__cause__ = entry.rid, failures[min(failures)]
         return err
 

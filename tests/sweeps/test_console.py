@@ -11,12 +11,15 @@ import re
 import struct
 import subprocess
 import termios
+from types import SimpleNamespace
 
 import pytest
 
+from deriva_ml_core.executions.journal import JournalEntry
 from deriva_ml_core.executions.states import Status
 from deriva_ml_hydra_plugins.closing import own_part
 from deriva_ml_hydra_plugins.joblines import plain_job_lines
+from deriva_ml_hydra_plugins.launching import RecordedLauncher
 from deriva_ml_hydra_plugins.progress import JobView, headline, most_telling
 
 MODEL = """\
@@ -45,6 +48,18 @@ def test_all_failures_are_told_with_their_own_tracebacks(demo_project, tree):
     assert told.count("src/models/model.py") == 2
     assert "site-packages" not in told
     assert re.search(r"job 0 \(\S+, model_config.rate=1\): Uploaded", result.stderr)
+
+
+def test_a_sweep_that_stays_open_says_how_to_follow_it():
+    """SLURM has a job again whose result was a failure: the sweep has no end yet, and so no reason."""
+    launcher = RecordedLauncher.__new__(RecordedLauncher)
+    entry = JournalEntry("1-A", status=Status.running)
+    launcher._sweep = SimpleNamespace(failures={0: ValueError("no convergence")}, entry=entry)
+
+    told = str(launcher._failed())
+
+    assert "1-A Running: jobs of it may still run" in told
+    assert "deriva-ml-executions watch 1-A" in told
 
 
 def test_quiet_tells_only_the_error(demo_project):
