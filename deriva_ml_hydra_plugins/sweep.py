@@ -18,6 +18,7 @@ from deriva_ml_core.executions.children import Unstarted, make_children
 from deriva_ml_core.executions.execution import Execution
 from deriva_ml_core.executions.journal import JournalEntry
 from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.recovery import keeper_of_killed
 from deriva_ml_core.executions.reporting import SILENT, ConsoleReporter, Reporter
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
@@ -178,7 +179,10 @@ class RunningSweep:
     def _settle(self, stopped_by: str | None) -> Status:
         entry = self._execution.journal_entry
         unstarted = self._unstarted()
-        self.children = settle(self._ml.session, self._ml.working_dir, entry, self.jobs, unstarted, over=self.over)
+        killed = keeper_of_killed(self._ml)
+        self.children = settle(
+            self._ml.session, self._ml.working_dir, entry, self.jobs, unstarted, over=self.over, killed=killed
+        )
         status = end_parent(self._execution, self.children, stopped_by)
         self._keep_report()
         return status
@@ -203,12 +207,12 @@ class RunningSweep:
 
     def _end_the_dead(self) -> None:
         """A job that is killed has its true status soon, not only when the sweep ends."""
-        known: set[str] = {self.facts.parent}
+        known, killed = {self.facts.parent}, keeper_of_killed(self._ml)
         while not self._watching.wait(LOOK_EVERY_S):
             if self.progress is not None:
                 self.progress.look()
             try:
-                end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known, dict(self.jobs))
+                end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known, dict(self.jobs), killed)
             except DerivaMLException as err:  # the sweep's end looks again
                 log.warning("sweep %s: %s", self.facts.parent, err)
 

@@ -22,7 +22,7 @@ from deriva_ml_core.executions.journal import JournalEntry, executions_folder, r
 from deriva_ml_core.executions.leftovers import upload_of_killed
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import end_if_dead, end_parent, settle
+from deriva_ml_core.executions.sweep_end import Killed, end_if_dead, end_parent, settle
 from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, kept_sweep, stop_sweep
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _one(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:
     status = end_if_dead(ml.session, path, entry)
     if status is not None:
         if status is Status.failed and entry.unfinished:
-            upload_of_killed(ml.session, path, entry.rid, ml.upload_on_failure)
+            keeper_of_killed(ml)(path, entry.rid)
         yield Recovered(entry.rid, status, _detail(path, entry))
     elif entry.unfinished and (why := _may_live(entry)):
         yield Recovered(entry.rid, entry.status, left_alone=why)
@@ -132,7 +132,8 @@ def _parent(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovere
         yield Recovered(entry.rid, entry.status, left_alone=why)
         return
     jobs = kept_jobs(path)
-    children = settle(ml.session, ml.working_dir, entry, jobs, dict.fromkeys(jobs, NOT_STARTED))
+    unstarted = dict.fromkeys(jobs, NOT_STARTED)
+    children = settle(ml.session, ml.working_dir, entry, jobs, unstarted, killed=keeper_of_killed(ml))
     if running := sum(child.open for child in children):
         yield Recovered(entry.rid, entry.status, left_alone=f"{running} of its jobs may still run")
         return
@@ -145,6 +146,11 @@ def _parent(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovere
     if status.is_final and sweep.get("report"):
         ml.keep_report(entry.rid)
     yield Recovered(entry.rid, status, execution.journal_entry.detail)
+
+
+def keeper_of_killed(ml: Connection) -> Killed:
+    """What brings into the catalog what the connection's settings want of executions whose process was killed."""
+    return lambda folder, rid: upload_of_killed(ml.session, folder, rid, ml.upload_on_failure)
 
 
 def _may_live(entry: JournalEntry) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from deriva_ml_core.executions.execution import Execution
     from deriva_ml_core.executions.sweeps import SweepJob
 
+Killed = Callable[[Path, str], None]
+"""Called with the folder and the RID of an execution that failed because its process was gone."""
 STOP_PATIENCE_S = 10.0
 """For a job that is told to end, until it is killed: it records its end and tells the catalog."""
 
@@ -62,6 +64,7 @@ def settle(
     unstarted: Mapping[int, Unstarted],
     *,
     over: bool = False,
+    killed: Killed,
 ) -> list[Child]:
     """
     Give every job of a sweep one child with a true end; a child that may be alive is left alone.
@@ -70,6 +73,7 @@ def settle(
         jobs: by their numbers.
         unstarted: what is known of jobs whose process recorded nothing.
         over: the launcher has given back all jobs: a worker that lives has none any more.
+        killed: called for each that failed with its process, when all have their status.
 
     Returns:
         The children in the order of their numbers.
@@ -81,8 +85,8 @@ def settle(
     make_children(session, parent, missing)
     if over:
         journals |= _tell_times(session, journals.values())
-    for path, entry in journals.values():
-        end_if_dead(session, path, entry, including_ours=True, over=over)
+    ends = [(*one, end_if_dead(session, *one, including_ours=True, over=over)) for one in journals.values()]
+    _tell_of(ends, killed)
     children = children_of(session, parent.rid, None if missing else links)
     silent = {number: job for number, job in jobs.items() if job.rid not in journals}
     created = {one.rid for one in children if one.status is Status.created}
@@ -183,8 +187,19 @@ def end_if_dead(
     return recorder.status
 
 
-def end_the_dead(
-    session: CatalogSession, working_dir: Path, parent: str, known: set[str], jobs: Mapping[int, SweepJob]
+def _tell_of(ends: Iterable[tuple[Path, JournalEntry, Status | None]], killed: Killed) -> None:
+    for path, before, status in ends:
+        if status is Status.failed and before.unfinished:
+            killed(path, before.rid)
+
+
+def end_the_dead(  # noqa: PLR0917  # a sweep, and what is known of it
+    session: CatalogSession,
+    working_dir: Path,
+    parent: str,
+    known: set[str],
+    jobs: Mapping[int, SweepJob],
+    killed: Killed,
 ) -> None:
     """
     Record the end of those children of a running sweep whose process is gone, and of those whose SLURM job ended
@@ -192,18 +207,21 @@ def end_the_dead(
 
     Args:
         known: RIDs that need no look; those that have ended are added.
+        killed: as of `settle`.
     """
+    ends = []
     silent = {number: job for number, job in jobs.items() if job.slurm_job and job.rid not in known}
     for path, entry in read_journals(working_dir, known):
         silent = {number: job for number, job in silent.items() if job.rid != entry.rid}
         if entry.damaged:
             continue
         if entry.parent == parent and entry.unfinished:
-            end_if_dead(session, path, entry)
+            ends.append((path, entry, end_if_dead(session, path, entry)))
         else:
             known.add(entry.rid)
     explained = {number: job for number, job in silent.items() if fate_of_job(job.slurm_job).explained}
     known |= {jobs[number].rid for number in end_silent(session, explained, {})}
+    _tell_of(ends, killed)
 
 
 def stop_children(working_dir: Path, parent: str) -> None:

@@ -14,6 +14,15 @@ def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
     if rate > 1:
         raise ValueError(f"no convergence at {rate}")
 """
+KILLED = """\
+import os, signal
+
+def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
+    execution.asset_file_path("Execution_Asset", f"rate-{rate}.txt").write_text(str(rate))
+    execution.log_metrics(0, loss=rate)
+    if rate > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_a_sweep_is_one_parent_with_a_child_for_each_job(demo_project, tree, demo_rows):
@@ -77,6 +86,23 @@ def test_a_failing_job_fails_its_parent_and_costs_the_others_nothing(demo_projec
         f"1 of 3 jobs did not end well; job 1 ({children[1]['RID']}) Failed: ValueError: no convergence at 2.0"
     )
     assert {"rate-0.1.txt", "rate-0.3.txt"} == {row["Filename"] for row in demo_rows("Execution_Asset")}
+
+
+def test_what_a_killed_job_has_measured_is_in_the_catalog(demo_project, tree, demo_rows):
+    """As of a run alone that is killed: what was staged as metadata; its outputs wait on disk."""
+    made = demo_project(KILLED)
+
+    result = made.run("--multirun", "model_config.rate=0.1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+    assert result.returncode == 1
+    _, children = tree()
+    assert [child["Status"] for child in children] == ["Uploaded", "Failed"], result.stderr
+    metrics = {row["RID"] for row in demo_rows("Execution_Metadata") if row["Filename"] == "metrics.jsonl"}
+    links = demo_rows("Execution_Metadata_Execution")
+    assert {link["Execution"] for link in links if link["Execution_Metadata"] in metrics} == {
+        child["RID"] for child in children
+    }
+    assert [row["Filename"] for row in demo_rows("Execution_Asset")] == ["rate-0.1.txt"]
 
 
 def test_batches_after_a_failing_one_are_launched(demo_project, tree):
