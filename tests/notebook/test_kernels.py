@@ -95,6 +95,40 @@ def test_a_notebook_run_by_papermill_is_recorded_too(notebooks):
     assert record.workflows[record.only["Workflow"]]["URL"].partition("path=")[2].endswith("/analysis.ipynb")
 
 
+@pytest.mark.parametrize("editor", ["JupyterLab", "VS Code"])
+def test_an_editors_notebook_is_found_out(notebooks, tmp_path, editor):
+    """By what the editor tells its kernel, wherever that was started; run again, it ends what it had begun."""
+    from jupyter_client.manager import KernelManager
+
+    project = notebooks()
+    path = project.write("")
+    env = {name: value for name, value in project.project.environment().items() if name != "JPY_SESSION_NAME"}
+    if editor == "JupyterLab":
+        env["JPY_SESSION_NAME"] = str(path)
+    manager = KernelManager(kernel_name="python3", transport="ipc", connection_file=str(tmp_path / "kernel.json"))
+    manager.start_kernel(cwd=str(path.parent), env=env)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=120)
+        if editor == "VS Code":
+            client.execute_interactive(f"__vsc_ipynb_file__ = {str(path)!r}", silent=True, timeout=120)
+        for _ in range(2):
+            cell = "from deriva_ml.execution import run_notebook\nml, execution, config = run_notebook()"
+            reply = client.execute_interactive(cell, output_hook=lambda _: None, timeout=120)
+            assert reply["content"]["status"] == "ok", reply["content"]
+        during = project.record()
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+    assert [one["Status"] for one in during.executions] == ["Aborted", "Running"]
+    after = project.record()
+    assert [one["Status"] for one in after.executions] == ["Aborted", "Aborted"]
+    for one in after.executions:
+        assert after.workflows[one["Workflow"]]["URL"].partition("path=")[2].endswith("/analysis.ipynb")
+
+
 def test_a_kernel_that_dies_by_hand_leaves_what_recovery_completes(notebooks):
     """Nobody's command stands by: the journal says whose the execution was."""
     project = notebooks()
