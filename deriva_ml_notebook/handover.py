@@ -3,6 +3,7 @@ What the command that runs a notebook and the notebook's kernel tell each other:
 
     handover.json  command -> kernel   who answers for the execution's end, its place in a sweep, the notebook's code
     opened.json    kernel -> command   the execution that run_notebook has opened, and how it connected
+    saved.json     kernel -> command   what the cells have asked to be called before a preemption has been called
     refused.json   kernel -> command   why run_notebook opened none: the user's input, nothing has been recorded
 """
 
@@ -23,7 +24,7 @@ from deriva_ml_core.executions.sweeps import Place, SweepFacts
 from deriva_ml_core.workflows.provenance import CodeReference
 
 FOLDER_VARIABLE = "DERIVA_ML_NOTEBOOK_RUN"
-_HANDOVER, _OPENED, _REFUSED = "handover.json", "opened.json", "refused.json"
+_HANDOVER, _OPENED, _SAVED, _REFUSED = "handover.json", "opened.json", "saved.json", "refused.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,13 @@ class Handover:
         return cls(Path(folder), Owner.from_json(owner), _code_of(code), _place_of(place))
 
     def opened(self, document: Mapping[str, Any]) -> None:
-        """Tell the command which execution this is."""
-        write_beside(self.folder / _OPENED, json.dumps(dict(document), default=str).encode())
+        """Tell the command which execution this is, and which process has it."""
+        told = {**document, "pid": os.getpid()}
+        write_beside(self.folder / _OPENED, json.dumps(told, default=str).encode())
+
+    def saved(self) -> None:
+        """Tell the command that SLURM's warning has been heeded."""
+        write_beside(self.folder / _SAVED, b"{}")
 
     def refused(self, err: DerivaMLException) -> None:
         """Tell the command that the input is wrong, and that nothing has been recorded."""
@@ -74,6 +80,11 @@ class Handover:
     def execution(self) -> dict[str, Any] | None:
         """What the kernel told by `opened`; None where it opened none."""
         return _read(self.folder / _OPENED)
+
+    @property
+    def has_saved(self) -> bool:
+        """What the kernel told by `saved`."""
+        return (self.folder / _SAVED).exists()
 
     @property
     def refusal(self) -> str | None:

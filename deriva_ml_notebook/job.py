@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 
 from deriva_ml_core.config.translation import hydra_errors, mark_as_from_job
 from deriva_ml_core.executions import reporting
-from deriva_ml_core.executions.preemption import giving_way
 from deriva_ml_core.executions.resuming import Resumption, resuming
 from deriva_ml_core.executions.sweeps import Subject, current_place, sweeping
 from deriva_ml_core.runner import in_its_place
@@ -31,7 +30,7 @@ class NotebookJob:
     def __call__(self, composed: DictConfig) -> None:
         """Raises whatever the run raises; GaveWay where SLURM runs it again, from its first cell."""
         try:
-            with in_its_place(current_place()) as place, giving_way(()), reporting.quietly(self.quiet):
+            with in_its_place(current_place()) as place, reporting.quietly(self.quiet):
                 number = int(HydraConfig.get().job.num)
                 run_once(replace(self.run, output=_numbered(self.run.output, number)), self._intent(composed), place)
         except Exception as err:

@@ -82,6 +82,11 @@ class Record:
         session = self.connect().session
         session.vocabularies.terms(session.model.ml_table("Asset_Type"))
 
+    def leave(self) -> None:
+        """The execution goes on, in another process: this one adds nothing to its record."""
+        if self._own is not None:
+            self._own.leave()
+
     def close(self) -> None:
         """End the connection."""
         if self._ml is not None:

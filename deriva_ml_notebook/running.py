@@ -24,7 +24,9 @@ from deriva_ml_core.config.notebooks import OVERRIDES_VARIABLE
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.beginning import RID_FILE_VARIABLE
+from deriva_ml_core.executions.preemption import giving_way
 from deriva_ml_core.executions.reporting import Reporter
+from deriva_ml_core.executions.signals import GaveWay, Superseded
 from deriva_ml_core.executions.sweeps import Place
 from deriva_ml_core.workflows.provenance import CodeReference, find_code_reference
 from deriva_ml_notebook.documents import find_opening, read_notebook
@@ -32,6 +34,7 @@ from deriva_ml_notebook.failures import Failure, NotebookFailed, not_kept
 from deriva_ml_notebook.handover import FOLDER_VARIABLE, Handover
 from deriva_ml_notebook.kernels import Kernel, named_kernel, own_kernel
 from deriva_ml_notebook.planning import UNCONFIGURED, meant_for_cells
+from deriva_ml_notebook.preempting import pass_on
 from deriva_ml_notebook.recording import Intent, Record
 from deriva_ml_notebook.whereabouts import PAPERMILL_VARIABLE, PATH_VARIABLE
 
@@ -83,6 +86,7 @@ def run_once(run: NotebookRun, intent: Intent, place: Place | None = None) -> No
             its configuration; nothing has been recorded.
         NotebookFailed: it has not come to its end; the record says so.
         DerivaMLUploadError: outputs wait on disk.
+        GaveWay: SLURM will run the job again, under the same execution.
     """
     reporter = reporting.current()
     document = _injected(run)
@@ -93,7 +97,11 @@ def run_once(run: NotebookRun, intent: Intent, place: Place | None = None) -> No
         kernel = named_kernel(run.kernel) if run.kernel else own_kernel(folder)
         record = Record(intent, Handover.given(folder, code, place), reporter)
         try:
-            _Running(run, intent, document, kernel, record, folder).perform()
+            with giving_way([lambda: pass_on(record.handover)]):
+                _Running(run, intent, document, kernel, record, folder).perform()
+        except (GaveWay, Superseded):
+            record.leave()
+            raise
         finally:
             record.close()
 

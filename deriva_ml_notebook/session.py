@@ -29,6 +29,7 @@ from deriva_ml_core.runner import where_to_look
 from deriva_ml_core.workflows.provenance import find_code_reference
 from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_notebook.handover import Handover
+from deriva_ml_notebook.preempting import listen
 from deriva_ml_notebook.whereabouts import find_configs, notebook_file
 
 if TYPE_CHECKING:
@@ -209,6 +210,8 @@ def _open(ml: DerivaML, composed: ComposedNotebook[BaseConfig], notebook: Path |
         reporter=reporting.ConsoleReporter(sys.stdout),
     )
     execution.execution_start()
+    if handover is not None:
+        listen(handover, execution.saves)
     return execution
 
 

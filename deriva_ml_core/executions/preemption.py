@@ -34,10 +34,10 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
         TimedOut: it does not, and its time is over.
         Preempted: nor does it, though it had time left: it was submitted as one that is not requeued.
     """
-    number = _warning()
+    number = warning_signal()
     before = signal.getsignal(number)
     here = threading.current_thread() is threading.main_thread()
-    if not _in_slurm() or not here or not callable(before):
+    if not is_warned() or not here or not callable(before):
         yield
         return
 
@@ -48,11 +48,7 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
             return
         signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what follows
         job = this_process().slurm_job_id
-        for save in saves:
-            try:
-                save()
-            except Exception:  # whatever the model's own function raises, the job must still give way
-                log.exception("the state of the model could not be saved before job %s ends", job)
+        call_all(saves)
         try:
             before(number, frame)
         except SystemExit as err:
@@ -73,11 +69,21 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
 
 def shelter_children() -> None:
     """Let processes that this thread starts from now on not hear SLURM's warning, which would end them."""
-    if _in_slurm():
-        signal.pthread_sigmask(signal.SIG_BLOCK, {_warning()})
+    if is_warned():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {warning_signal()})
 
 
-def _in_slurm() -> bool:
+def call_all(saves: Iterable[Save]) -> None:
+    """Have everything saved; whatever the model's own functions raise, the job must still give way."""
+    for save in saves:
+        try:
+            save()
+        except Exception:
+            log.exception("the state of the model could not be saved before job %s ends", this_process().slurm_job_id)
+
+
+def is_warned() -> bool:
+    """Whether this is a job that SLURM warns, for submitit, before it ends it."""
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
@@ -86,6 +92,6 @@ def _time_is_over(handler: Callable[..., object]) -> bool:
     return bool(handler.__self__.has_timed_out())  # type: ignore[attr-defined]  # a method of its SignalHandler
 
 
-def _warning() -> signal.Signals:
-    """Source: submitit.core.job_environment.JobEnvironment.USR_SIG."""
+def warning_signal() -> signal.Signals:
+    """The one that it warns with. Source: submitit.core.job_environment.JobEnvironment.USR_SIG."""
     return signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"]
