@@ -6,16 +6,16 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets import members as membership
+from deriva_ml_core.datasets.dataset_facts import DatasetFacts, Handle, insert_types, session_of, terms_of
 from deriva_ml_core.datasets.features import find_features
 from deriva_ml_core.datasets.history import (
     DATASET,
     FIRST_VERSION,
     DatasetHistory,
-    DatasetRecord,
     next_versions,
     read_dataset,
     read_datasets,
@@ -49,23 +49,10 @@ NO_MINID = (
 )
 
 
-class Handle(Protocol):
-    """What a dataset uses of the user's DerivaML, where it was opened by one."""
-
-    @property
-    def session(self) -> CatalogSession:
-        """The catalog."""
-
-    @property
-    def cache_dir(self) -> Path:
-        """Where bags are kept."""
-
-
 VersionLike = DatasetVersion | str | Sequence[int]
-DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
 
 
-class Dataset:
+class Dataset(DatasetFacts):
     """
     One dataset, in the living catalog.
 
@@ -76,22 +63,6 @@ class Dataset:
         execution_rid: the execution in which this handle was made: the producer of its new versions.
         cache_dir: where bags are kept, that of the DerivaML by default; without it, none can be downloaded.
     """
-
-    def __init__(
-        self,
-        catalog: CatalogSession | Handle,
-        dataset_rid: str,
-        description: str = "",
-        execution_rid: str | None = None,
-        *,
-        cache_dir: Path | None = None,
-        record: DatasetRecord | None = None,
-    ) -> None:
-        self._handle: Handle | None = _handle_of(catalog)
-        self.session = _session_of(catalog)
-        self.cache_dir = cache_dir or (self._handle.cache_dir if self._handle else None)
-        self.dataset_rid, self.execution_rid = dataset_rid, execution_rid
-        self._description, self._record = description, record
 
     @classmethod
     def create_dataset(
@@ -111,82 +82,7 @@ class Dataset:
             version=version,
         )
 
-    def __repr__(self) -> str:
-        return f"Dataset({self.dataset_rid!r}, catalog={self.session.catalog_id!r})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Dataset):
-            return NotImplemented
-        return (other.dataset_rid, other.session.catalog_id) == (self.dataset_rid, self.session.catalog_id)
-
-    def __hash__(self) -> int:
-        return hash((self.dataset_rid, self.session.catalog_id))
-
-    # --- what it is ---
-
-    @property
-    def record(self) -> DatasetRecord:
-        """Its row and versions, read once; `refresh` reads them again."""
-        if self._record is None:
-            self._record = read_dataset(self.session, self.dataset_rid, deleted=True)
-        return self._record
-
-    def refresh(self) -> Dataset:
-        """Forget what was read."""
-        self._record, self._description = None, ""
-        return self
-
-    @property
-    def description(self) -> str:
-        """The dataset's description."""
-        return self._description or self.record.description
-
-    @description.setter
-    def description(self, text: str) -> None:
-        rows.update(self.session, self._table(DATASET), [{"RID": self.dataset_rid, "Description": text}])
-        self.refresh()
-
-    @property
-    def dataset_types(self) -> list[str]:
-        """Its terms of Dataset_Type, sorted."""
-        found = rows.select(self.session, self._table(TYPE_LINK), {"Dataset": self.dataset_rid})
-        return sorted(row[DATASET_TYPE] for row in found)
-
-    def add_dataset_types(self, dataset_types: str | Iterable[str]) -> None:
-        """
-        Add types; those it has already stay.
-
-        Raises:
-            DerivaMLInvalidTerm: one is no term of Dataset_Type.
-        """
-        _insert_types(self.session, self.dataset_rid, _terms(self.session, dataset_types))
-
-    def add_dataset_type(self, dataset_type: str) -> None:
-        """
-        Add one type; nothing happens where it has it already.
-
-        Raises:
-            DerivaMLInvalidTerm: it is no term of Dataset_Type.
-        """
-        self.add_dataset_types(dataset_type)
-
-    def remove_dataset_type(self, dataset_type: str) -> None:
-        """Take one type away; nothing happens where it has not got it."""
-        (name,) = _terms(self.session, dataset_type)
-        link = {"Dataset": self.dataset_rid, DATASET_TYPE: name}
-        rows.delete_where(self.session, self._table(TYPE_LINK), link)
-
     # --- versions ---
-
-    @property
-    def current_version(self) -> DatasetVersion | None:
-        """Its newest release; None where there is none yet."""
-        current = self.record.current
-        return current.dataset_version if current else None
-
-    def dataset_history(self) -> list[DatasetHistory]:
-        """Its versions, oldest first."""
-        return list(self.refresh().record.history)
 
     def increment_dataset_version(
         self, component: VersionPart | str, description: str = "", execution_rid: str | None = None
@@ -284,22 +180,6 @@ class Dataset:
 
     # --- where to look ---
 
-    def list_executions(self) -> list[Any]:
-        """
-        The executions that had it as their input, the newest first, as ExecutionRecords.
-
-        Raises:
-            DerivaMLException: this handle was made without a DerivaML.
-        """
-        find = getattr(self._handle, "find_executions", None)  # executions are a room above this one
-        if find is None:
-            raise DerivaMLException(f"list_executions: open it by ml.lookup_dataset({self.dataset_rid!r})")
-        return list(find(dataset=self.dataset_rid))
-
-    def get_chaise_url(self) -> str:
-        """Where to look at it in a browser."""
-        return self.session.record_url(self.dataset_rid)
-
     def to_markdown(self, show_children: bool = False, indent: int = 0) -> str:
         """
         One line of a Markdown list: a link, version, types and description.
@@ -381,9 +261,6 @@ class Dataset:
 
     # --- inside ---
 
-    def _table(self, name: str) -> Table:
-        return self.session.model.ml_table(name)
-
     def _at(self, version: VersionLike | None) -> CatalogSession:
         if version is None:
             return self.session
@@ -420,11 +297,11 @@ def create_dataset(
         DerivaMLInvalidTerm: a type is no term of Dataset_Type; nothing was made.
         DerivaMLValidationError: `version` is no release; nothing was made.
     """
-    session = _session_of(catalog)
+    session = session_of(catalog)
     first = FIRST_VERSION if version is None else as_release(version)
-    types = _terms(session, dataset_types or ())
+    types = terms_of(session, dataset_types or ())
     row = rows.insert_one(session, session.model.ml_table(DATASET), Description=description, Deleted=False)
-    _insert_types(session, row["RID"], types)
+    insert_types(session, row["RID"], types)
     release(session, {row["RID"]: first}, description="Initial dataset creation", execution_rid=execution_rid)
     return Dataset(catalog, row["RID"], execution_rid=execution_rid, cache_dir=cache_dir)
 
@@ -438,7 +315,7 @@ def lookup_dataset(
     Raises:
         DerivaMLDatasetNotFound: there is none, or it was deleted.
     """
-    record = read_dataset(_session_of(catalog), rid, deleted=deleted)
+    record = read_dataset(session_of(catalog), rid, deleted=deleted)
     return Dataset(catalog, record.rid, cache_dir=cache_dir, record=record)
 
 
@@ -446,7 +323,7 @@ def find_datasets(
     catalog: CatalogSession | Handle, *, deleted: bool = False, cache_dir: Path | None = None
 ) -> Iterator[Dataset]:
     """All datasets, the deleted ones too where that is asked."""
-    for rid, record in read_datasets(_session_of(catalog), deleted=deleted).items():
+    for rid, record in read_datasets(session_of(catalog), deleted=deleted).items():
         yield Dataset(catalog, rid, cache_dir=cache_dir, record=record)
 
 
@@ -490,24 +367,3 @@ def _refuse_deleted(session: CatalogSession, nested: Sequence[str]) -> None:
     records = read_datasets(session, nested, deleted=True) if nested else {}
     if gone := [f"dataset {rid} was deleted" for rid, record in records.items() if record.deleted]:
         raise DerivaMLValidationError("can't be members", gone)
-
-
-def _session_of(catalog: CatalogSession | Handle) -> CatalogSession:
-    handle = _handle_of(catalog)
-    return handle.session if handle else catalog  # type: ignore[return-value]  # what has no session is one
-
-
-def _handle_of(catalog: Any) -> Handle | None:
-    return catalog if hasattr(catalog, "session") else None
-
-
-def _terms(session: CatalogSession, dataset_types: str | Iterable[str]) -> list[str]:
-    names = [dataset_types] if isinstance(dataset_types, str) else list(dataset_types)
-    vocabulary = session.model.ml_table(DATASET_TYPE)
-    return [term.name for term in session.vocabularies.lookup_all(vocabulary, [str(name) for name in names])]
-
-
-def _insert_types(session: CatalogSession, rid: str, types: Sequence[str]) -> None:
-    if types:
-        links = [{"Dataset": rid, DATASET_TYPE: name} for name in dict.fromkeys(types)]
-        rows.insert(session, session.model.ml_table(TYPE_LINK), links, skip_existing=True)

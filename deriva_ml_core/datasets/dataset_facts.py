@@ -1,0 +1,173 @@
+"""What a dataset is, beside its members: its row, its versions, its types, who used it and where to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from deriva_ml_core.catalog import rows
+from deriva_ml_core.datasets.history import DATASET, DatasetHistory, DatasetRecord, read_dataset
+from deriva_ml_core.errors import DerivaMLException
+
+if TYPE_CHECKING:
+    from deriva_ml_core.catalog.model import Table
+    from deriva_ml_core.catalog.session import CatalogSession
+    from deriva_ml_core.datasets.versions import DatasetVersion
+
+DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
+
+
+class Handle(Protocol):
+    """What a dataset uses of the user's DerivaML, where it was opened by one."""
+
+    @property
+    def session(self) -> CatalogSession:
+        """The catalog."""
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where bags are kept."""
+
+
+class DatasetFacts:
+    """A dataset by its RID; the arguments are those of `Dataset`."""
+
+    def __init__(
+        self,
+        catalog: CatalogSession | Handle,
+        dataset_rid: str,
+        description: str = "",
+        execution_rid: str | None = None,
+        *,
+        cache_dir: Path | None = None,
+        record: DatasetRecord | None = None,
+    ) -> None:
+        self._handle: Handle | None = _handle_of(catalog)
+        self.session = session_of(catalog)
+        self.cache_dir = cache_dir or (self._handle.cache_dir if self._handle else None)
+        self.dataset_rid, self.execution_rid = dataset_rid, execution_rid
+        self._description, self._record = description, record
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dataset_rid!r}, catalog={self.session.catalog_id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DatasetFacts):
+            return NotImplemented
+        return (other.dataset_rid, other.session.catalog_id) == (self.dataset_rid, self.session.catalog_id)
+
+    def __hash__(self) -> int:
+        return hash((self.dataset_rid, self.session.catalog_id))
+
+    # --- what it is ---
+
+    @property
+    def record(self) -> DatasetRecord:
+        """Its row and versions, read once; `refresh` reads them again."""
+        if self._record is None:
+            self._record = read_dataset(self.session, self.dataset_rid, deleted=True)
+        return self._record
+
+    def refresh(self) -> Self:
+        """Forget what was read."""
+        self._record, self._description = None, ""
+        return self
+
+    @property
+    def description(self) -> str:
+        """The dataset's description."""
+        return self._description or self.record.description
+
+    @description.setter
+    def description(self, text: str) -> None:
+        rows.update(self.session, self._table(DATASET), [{"RID": self.dataset_rid, "Description": text}])
+        self.refresh()
+
+    @property
+    def dataset_types(self) -> list[str]:
+        """Its terms of Dataset_Type, sorted."""
+        found = rows.select(self.session, self._table(TYPE_LINK), {"Dataset": self.dataset_rid})
+        return sorted(row[DATASET_TYPE] for row in found)
+
+    def add_dataset_types(self, dataset_types: str | Iterable[str]) -> None:
+        """
+        Add types; those it has already stay.
+
+        Raises:
+            DerivaMLInvalidTerm: one is no term of Dataset_Type.
+        """
+        insert_types(self.session, self.dataset_rid, terms_of(self.session, dataset_types))
+
+    def add_dataset_type(self, dataset_type: str) -> None:
+        """
+        Add one type; nothing happens where it has it already.
+
+        Raises:
+            DerivaMLInvalidTerm: it is no term of Dataset_Type.
+        """
+        self.add_dataset_types(dataset_type)
+
+    def remove_dataset_type(self, dataset_type: str) -> None:
+        """Take one type away; nothing happens where it has not got it."""
+        (name,) = terms_of(self.session, dataset_type)
+        link = {"Dataset": self.dataset_rid, DATASET_TYPE: name}
+        rows.delete_where(self.session, self._table(TYPE_LINK), link)
+
+    @property
+    def current_version(self) -> DatasetVersion | None:
+        """Its newest release; None where there is none yet."""
+        current = self.record.current
+        return current.dataset_version if current else None
+
+    def dataset_history(self) -> list[DatasetHistory]:
+        """Its versions, oldest first."""
+        return list(self.refresh().record.history)
+
+    def list_executions(self) -> list[Any]:
+        """
+        The executions that had it as their input, the newest first, as ExecutionRecords.
+
+        Raises:
+            DerivaMLException: this handle was made without a DerivaML.
+        """
+        find = getattr(self._handle, "find_executions", None)  # executions are a room above this one
+        if find is None:
+            raise DerivaMLException(f"list_executions: open it by ml.lookup_dataset({self.dataset_rid!r})")
+        return list(find(dataset=self.dataset_rid))
+
+    def get_chaise_url(self) -> str:
+        """Where to look at it in a browser."""
+        return self.session.record_url(self.dataset_rid)
+
+    def _table(self, name: str) -> Table:
+        return self.session.model.ml_table(name)
+
+
+def session_of(catalog: CatalogSession | Handle) -> CatalogSession:
+    """The session of a user's handle, or the session itself."""
+    handle = _handle_of(catalog)
+    return handle.session if handle else catalog  # type: ignore[return-value]  # what has no session is one
+
+
+def _handle_of(catalog: Any) -> Handle | None:
+    return catalog if hasattr(catalog, "session") else None
+
+
+def terms_of(session: CatalogSession, dataset_types: str | Iterable[str]) -> list[str]:
+    """
+    Names of terms of Dataset_Type.
+
+    Raises:
+        DerivaMLInvalidTerm: one is none.
+    """
+    names = [dataset_types] if isinstance(dataset_types, str) else list(dataset_types)
+    vocabulary = session.model.ml_table(DATASET_TYPE)
+    return [term.name for term in session.vocabularies.lookup_all(vocabulary, [str(name) for name in names])]
+
+
+def insert_types(session: CatalogSession, rid: str, types: Sequence[str]) -> None:
+    """Give a dataset these types; those it has already stay."""
+    if types:
+        links = [{"Dataset": rid, DATASET_TYPE: name} for name in dict.fromkeys(types)]
+        rows.insert(session, session.model.ml_table(TYPE_LINK), links, skip_existing=True)
