@@ -2,6 +2,7 @@
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from deriva_ml_core.datasets.dataset import Dataset, create_dataset
 from deriva_ml_core.errors import DerivaMLException
@@ -55,7 +56,8 @@ def test_a_few_words_of_markdown(image_session, dataset, capsys):
 
 def test_a_notebook_shows_markdown(dataset, capsys):
     """Where IPython runs: here in a terminal, which shows what the notebook would get as text."""
-    shell = InteractiveShell.instance()
+    no_history = Config({"HistoryManager": {"enabled": False}})  # it would write to disk, from a thread that stays
+    shell = InteractiveShell.instance(config=no_history)
     try:
         dataset.display_markdown()
     finally:
