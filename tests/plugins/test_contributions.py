@@ -112,6 +112,8 @@ def test_rules_that_can_not_be_had_stop_the_run(install, new_ml, workflow):
     """Nothing has been written."""
     install("acme", "@hookimpl\ndef deriva_redaction_rules():\n    raise OSError('no policy')")
 
+    recorded = len(list(new_ml.find_executions()))
     with pytest.raises(PluginHookError, match="no policy"):
         new_ml.create_execution(workflow=workflow)
-    assert not (new_ml.working_dir / "executions").exists()
+    assert len(list(new_ml.find_executions())) == recorded
+    assert new_ml.list_executions() == []
