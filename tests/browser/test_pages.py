@@ -122,12 +122,16 @@ def test_a_person_finds_the_way_from_the_list_to_a_picture(site, new_ml, story, 
 
 def test_a_rid_is_searched_for_in_any_case(site, new_ml, story, browser):
     """The field stands on every page."""
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.support.ui import WebDriverWait
+
     browser.get(f"{site}/browse/{new_ml.catalog_id}/datasets")
     field = browser.find_element("name", "rid")
     field.send_keys(story["child"].lower())
     field.submit()
 
-    assert browser.find_element("tag name", "h1").text == f"Execution {story['child']}"
+    page = WebDriverWait(browser, 180, ignored_exceptions=[WebDriverException])  # submit() does not wait for the next
+    page.until(lambda it: it.find_element("tag name", "h1").text == f"Execution {story['child']}")
     assert browser.current_url == f"{site}/id/{new_ml.catalog_id}/{story['child']}"
 
 
