@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigNode, ConfigStore
@@ -108,4 +108,6 @@ def _docstring_line(node: DictConfig) -> str:
     target = _raw(node, "_zen_target") or _raw(node, "_target_")
     module, _, name = str(target or "").rpartition(".")
     found = getattr(sys.modules.get(module), name, None) if module else None
-    return first_line(found.__doc__ or "") if callable(found) else ""
+    if not callable(found) or (is_dataclass(found) and (found.__doc__ or "").startswith(f"{name}(")):
+        return ""  # a dataclass that nobody described has its signature for a docstring
+    return first_line(found.__doc__ or "")

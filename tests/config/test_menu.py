@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from hydra_zen import builds, store
 
@@ -22,6 +24,11 @@ def train(epochs: int = 1, ml_instance=None, execution=None):
     """
 
 
+@dataclass
+class Thresholds:
+    lowest: float = 0.5
+
+
 def _option(group, name):
     return next(option for option in project_groups()[group] if option.name == name)
 
@@ -38,6 +45,7 @@ def _menu(width=100, **options):
         (["1-ABCD", "2-ABCD", "3-ABCD", "4-ABCD"], "1-ABCD, 2-ABCD, 3-ABCD and 1 more"),
         ([], "(none)"),
         (builds(train, zen_partial=True), "Train a classifier."),
+        (builds(Thresholds), ""),
         (builds(train, zen_partial=True, zen_meta={"description": "Ours"}), "Ours"),
         (builds(DerivaMLConfig, hostname="h.org", catalog_id="5"), "h.org, catalog 5"),
         (builds(Workflow, name="W", workflow_type=["Training", "Testing"]), "W (Training, Testing)"),
