@@ -283,7 +283,7 @@ def kill_at_half(
     python, code, *arguments = map(str, bench.upload_command(files, staging))
     with subprocess.Popen([python, "-c", code, *arguments], env=bench.environment(served)) as process:
         while moved() < size / 2:
-            time.sleep(0.005)
+            time.sleep(0.005)  # what has been copied is told by nobody
         process.kill()
 
 
@@ -378,7 +378,7 @@ def _wait_for(url: str) -> None:
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except OSError:
-            time.sleep(0.1)
+            time.sleep(0.1)  # a server tells nobody that it listens
         else:
             return
     raise RuntimeError(f"{url} does not answer")

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -176,7 +177,7 @@ class _Upload:
         if asset.stored_url and known:
             self._meter.finish(file.path)
             return _Sent(asset, file, 0)
-        advance = lambda size: self._meter.advance(file.path, size)  # noqa: E731  # a name for the callback
+        advance = partial(self._meter.advance, file.path)
         md5 = asset.md5 if asset.md5 and known else self._hashed(file, stat, advance)
         target = hatrac_path(asset.table, md5, asset.file_name)
         output = output_of(file, self._execution, size_bytes=stat.st_size, md5=md5)

@@ -38,16 +38,6 @@ def session(local_server, ml_session):
 
 
 @pytest.fixture
-def make_file(tmp_path):
-    def make(content: bytes, name: str = "file.bin"):
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return make
-
-
-@pytest.fixture
 def copied(monkeypatch):
     """How many bytes each call copied into the store's folder."""
     counts = []

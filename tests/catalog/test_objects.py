@@ -20,16 +20,6 @@ def session(catalog_session):
     return catalog_session
 
 
-@pytest.fixture
-def make_file(tmp_path):
-    def make(content: bytes, name: str = "file.bin"):
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return make
-
-
 def md5(content):
     return hashlib.md5(content).hexdigest()
 

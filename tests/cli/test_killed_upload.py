@@ -84,7 +84,7 @@ def test_a_killed_upload_goes_on_at_its_last_accepted_chunk(project, proxy, demo
         assert run.poll() is None, run.communicate()
         if proxy.bytes_up > 2 * CHUNK_MIB * MIB:
             proxy.delay_s = 0.2  # slow enough to be met in its midst
-        time.sleep(0.005)
+        time.sleep(0.005)  # the other process gives no sign of its chunks but a file
     run.send_signal(signal.SIGKILL)
     run.communicate(timeout=60)
     there = accepted(project)

@@ -18,6 +18,7 @@ from typing import Protocol
 import apsw
 
 from deriva_ml_core.local_catalog.auth import EVERYBODY, Client
+from deriva_ml_core.local_catalog.ermrest import accesscontrol
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access, bindings_of
 from deriva_ml_core.local_catalog.ermrest.bindings import BASE, bind_projection
 from deriva_ml_core.local_catalog.ermrest.conditions import condition_sql
@@ -32,24 +33,12 @@ _MEMBERS = 450
 _NOTHING, _TRUE, _FALSE = Fragment("0"), Fragment("json('true')"), Fragment("json('false')")
 
 
-class Snapshot(Protocol):
-    """What is needed of a View or a Transaction."""
+class Snapshot(accesscontrol.Snapshot, Protocol):
+    """What is needed of a View or a Transaction: the models of a decision, and the rows."""
 
     @property
     def db(self) -> apsw.Connection:
         """Where its rows are."""
-
-    @property
-    def model(self) -> Model:
-        """The model of its time."""
-
-    @property
-    def today(self) -> Model:
-        """The newest model."""
-
-    @property
-    def past(self) -> bool:
-        """Whether it is a snapshot of the past."""
 
     def source(self, table: Table) -> str:
         """What to write after FROM to get every row of a table."""
