@@ -306,9 +306,7 @@ def create_dataset(
     return Dataset(catalog, row["RID"], execution_rid=execution_rid, cache_dir=cache_dir)
 
 
-def lookup_dataset(
-    catalog: CatalogSession | Handle, rid: str, *, deleted: bool = False, cache_dir: Path | None = None
-) -> Dataset:
+def lookup_dataset(catalog: CatalogSession | Handle, rid: str, *, deleted: bool = False) -> Dataset:
     """
     The dataset of this RID.
 
@@ -316,15 +314,13 @@ def lookup_dataset(
         DerivaMLDatasetNotFound: there is none, or it was deleted.
     """
     record = read_dataset(session_of(catalog), rid, deleted=deleted)
-    return Dataset(catalog, record.rid, cache_dir=cache_dir, record=record)
+    return Dataset(catalog, record.rid, record=record)
 
 
-def find_datasets(
-    catalog: CatalogSession | Handle, *, deleted: bool = False, cache_dir: Path | None = None
-) -> Iterator[Dataset]:
+def find_datasets(catalog: CatalogSession | Handle, *, deleted: bool = False) -> Iterator[Dataset]:
     """All datasets, the deleted ones too where that is asked."""
     for rid, record in read_datasets(session_of(catalog), deleted=deleted).items():
-        yield Dataset(catalog, rid, cache_dir=cache_dir, record=record)
+        yield Dataset(catalog, rid, record=record)
 
 
 def delete_dataset(session: CatalogSession, rid: str, *, recurse: bool = False) -> list[str]:

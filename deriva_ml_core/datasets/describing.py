@@ -19,7 +19,8 @@ def to_markdown(dataset: Dataset, *, show_children: bool = False, indent: int = 
         indent: how deep in the list.
     """
     version = f" {dataset.current_version}" if dataset.current_version else ""
-    types = f" ({', '.join(dataset.dataset_types)})" if dataset.dataset_types else ""
+    names = dataset.dataset_types  # asks the catalog
+    types = f" ({', '.join(names)})" if names else ""
     description = f": {' '.join(dataset.description.split())}" if dataset.description else ""
     line = f"{'  ' * indent}- [{dataset.dataset_rid}]({dataset.get_chaise_url()}){version}{types}{description}"
     children = dataset.list_dataset_children() if show_children else []

@@ -46,9 +46,9 @@ class HydraFacts:
         return " ".join(part for part in (job, description, overrides) if part)
 
 
-def told_overrides(description: str) -> str:
-    """The overrides that a description tells (`HydraFacts.described`), as one text; "" where it tells none."""
-    found = re.match(r".*\[overrides: (.*)\]$", next(iter(description.strip().splitlines()), ""))
+def told_overrides(first_line: str) -> str:
+    """The overrides that a description's first line tells (`HydraFacts.described`), as one text; "" where none."""
+    found = re.match(r".*\[overrides: (.*)\]$", first_line)
     return found[1] if found else ""
 
 

@@ -124,7 +124,7 @@ def _relatives(session: CatalogSession, rid: str, direction: nesting.Direction) 
 
 def _relative(record: ExecutionRecord) -> Document:
     told = {name: value for name, value in summary(record, {}).items() if name not in ("rid", "workflow", "created")}
-    return {**told, "overrides": told_overrides(record.description or "")}
+    return {**told, "overrides": told_overrides(told["description"])}
 
 
 # --- when -------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from deriva_ml_core.executions.journal import JournalEntry, executions_folder, r
 from deriva_ml_core.executions.leftovers import upload_of_killed
 from deriva_ml_core.executions.opening import Connection
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.executions.sweep_end import Killed, end_if_dead, end_parent, settle
+from deriva_ml_core.executions.sweep_end import Killed, end_if_dead, end_parent, settle, tell_of
 from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, kept_sweep, stop_sweep
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ def _alone(working_dir: Path, *, wait: bool = True) -> Iterator[bool]:
 def _one(ml: Reopening, path: Path, entry: JournalEntry) -> Iterator[Recovered]:
     status = end_if_dead(ml.session, path, entry)
     if status is not None:
-        if status is Status.failed and entry.unfinished:
-            keeper_of_killed(ml)(path, entry.rid)
+        tell_of([(path, entry, status)], keeper_of_killed(ml))
         yield Recovered(entry.rid, status, _detail(path, entry))
     elif entry.unfinished and (why := _may_live(entry)):
         yield Recovered(entry.rid, entry.status, left_alone=why)

@@ -86,7 +86,7 @@ def settle(
     if over:
         journals |= _tell_times(session, journals.values())
     ends = [(*one, end_if_dead(session, *one, including_ours=True, over=over)) for one in journals.values()]
-    _tell_of(ends, killed)
+    tell_of(ends, killed)
     children = children_of(session, parent.rid, None if missing else links)
     silent = {number: job for number, job in jobs.items() if job.rid not in journals}
     created = {one.rid for one in children if one.status is Status.created}
@@ -187,7 +187,8 @@ def end_if_dead(
     return recorder.status
 
 
-def _tell_of(ends: Iterable[tuple[Path, JournalEntry, Status | None]], killed: Killed) -> None:
+def tell_of(ends: Iterable[tuple[Path, JournalEntry, Status | None]], killed: Killed) -> None:
+    """Tell `killed` of those, among executions that were looked after, that failed with their process."""
     for path, before, status in ends:
         if status is Status.failed and before.unfinished:
             killed(path, before.rid)
@@ -221,7 +222,7 @@ def end_the_dead(  # noqa: PLR0917  # a sweep, and what is known of it
             known.add(entry.rid)
     explained = {number: job for number, job in silent.items() if fate_of_job(job.slurm_job).explained}
     known |= {jobs[number].rid for number in end_silent(session, explained, {})}
-    _tell_of(ends, killed)
+    tell_of(ends, killed)
 
 
 def stop_children(working_dir: Path, parent: str) -> None:
