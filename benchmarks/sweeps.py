@@ -36,7 +36,7 @@ MOST_ADDED_S, MOST_REQUESTS, MOST_GROWTH = 0.25, 15, 1.3
 BARE = """\
 from pathlib import Path
 from hydra_zen import zen
-from deriva_ml_core.config.discovery import load_project
+from deriva_ml_core.config.project import load_project
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 
 def task(model_config, deriva_ml):

@@ -286,9 +286,10 @@ def deriva_config_modules() -> Sequence[str] | None:
     """
     Name modules that register options with hydra-zen's store when they are imported.
 
-    Called when a project's configuration is loaded, before the project's own modules, whose options win; only of
-    plugins found by entry points. A plugin that the command line blocks is not asked; what the configuration itself
-    blocks is not known yet. An exception of a hook or a module is a ConfigModuleError: exit code 2.
+    Called when a project's configuration is loaded, after the project's own modules, whose options win; only of
+    plugins found by entry points. A plugin that the configuration or the command line blocks is not loaded: the
+    configuration is composed without the plugins' options to find that out, or, where it chooses some of these, its
+    chosen connection alone. An exception of a hook or a module is a ConfigModuleError: exit code 2.
     """
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.config.connection_config import DerivaMLConfig
-from deriva_ml_core.config.discovery import load_project
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.notebooks import BaseConfig, ComposedNotebook, compose_notebook, overrides_from_environment
+from deriva_ml_core.config.project import load_project
 from deriva_ml_core.connection import DerivaML
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, is_refusal
 from deriva_ml_core.executions import reporting
@@ -119,9 +119,9 @@ def _title(name: str) -> str:
 def _composed(
     name: str, notebook: Path | None, overrides: Sequence[str], config_package: str
 ) -> ComposedNotebook[BaseConfig]:
-    load_project(find_configs(notebook, config_package))
-    install_hydra_defaults()
     given = [*overrides_from_environment(), *overrides]
+    load_project(find_configs(notebook, config_package), config_name=name, overrides=given)
+    install_hydra_defaults()
     return compose_notebook(BaseConfig, name, given, job_name=name, keep=True)
 
 

@@ -89,13 +89,16 @@ def _of_project(config_dir: Path | None) -> dict[str, Any]:
     from hydra_zen import instantiate
 
     from deriva_ml_core.config.application import Application
-    from deriva_ml_core.config.discovery import load_project
     from deriva_ml_core.config.hydra_folders import install_hydra_defaults
+    from deriva_ml_core.config.project import load_project
 
     load_project(folder)
     install_hydra_defaults()
     with Application("deriva_model", job_name="deriva-ml-executions") as application:
         composed = application.compose([])
         config = application.build(composed, lambda node: instantiate(node.deriva_ml))
-    names = ("hostname", "catalog_id", "domain_schemas", "default_schema", "ml_schema", "working_dir", "cache_dir")
+    names = (
+        *("hostname", "catalog_id", "domain_schemas", "default_schema", "ml_schema", "working_dir", "cache_dir"),
+        "plugins",  # what a later command uploads goes where the run's own upload would have brought it
+    )
     return {name: getattr(config, name) for name in names}

@@ -7,12 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deriva_ml_core.plugins import PluginChoice, PluginInfo, Plugins
-
-if TYPE_CHECKING:
-    from deriva_ml_core.cli.running import Project
 
 _TITLES = ("NAME", "DISTRIBUTION", "VERSION", "STATUS", "HOOKS")
 
@@ -46,18 +42,11 @@ def _choice(options: argparse.Namespace, tokens: Sequence[str]) -> PluginChoice:
     if not Path(options.config_dir).is_dir() and not tokens:
         return PluginChoice()
     from deriva_ml_core.cli import running
+    from deriva_ml_core.config.plugin_options import plugin_choice
 
-    return choice_of(running.open_project(options, tokens))
-
-
-def choice_of(project: Project) -> PluginChoice:
-    """What a project's composed configuration says about plugins."""
-    from omegaconf import OmegaConf
-
+    project = running.open_project(options, tokens)
     with project.application as application:
-        connection = application.compose(project.overrides, sweep=True).get("deriva_ml") or {}
-        value = connection.get("plugins") if hasattr(connection, "get") else None
-    return PluginChoice.of(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)
+        return plugin_choice(application.compose(project.overrides, sweep=True))
 
 
 def _lines(infos: Sequence[PluginInfo]) -> list[str]:

@@ -15,10 +15,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from deriva_ml_core.config.application import Application, search_path_of
-from deriva_ml_core.config.discovery import load_project
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.menu import build_menu, plain_lines
 from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides
+from deriva_ml_core.config.project import load_project
 from deriva_ml_core.config.quoting import quote
 
 PLAIN_WIDTH = 100
@@ -70,9 +70,10 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
         DerivaMLConfigurationError: no such folder, a module that fails, an override that can't be meant.
     """
     tokens = [_of_connection(token) for token in tokens]
-    load_project(Path(options.config_dir), blocked=_blocked(tokens))
-    install_hydra_defaults()
     given = [*connection_overrides(options), *tokens]
+    search_path = search_path_of(options.config_path)
+    load_project(Path(options.config_dir), config_name=options.config_name, overrides=given, search_path=search_path)
+    install_hydra_defaults()
     checked = (
         CheckedOverrides(given, None, None)
         if options.shell_completion
@@ -81,11 +82,8 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     if options.debug:
         checked.tokens.insert(0, "hydra.verbose=true")
     job_name = checked.experiment or (checked.multirun.name if checked.multirun else options.config_name)
-    application = Application(options.config_name, job_name=job_name, search_path=search_path_of(options.config_path))
+    application = Application(options.config_name, job_name=job_name, search_path=search_path)
     return Project(application, checked)
-
-
-_PLUGINS = "++deriva_ml.plugins."
 
 
 def _of_connection(token: str) -> str:
@@ -93,12 +91,6 @@ def _of_connection(token: str) -> str:
     key, sign, value = token.partition("=")
     name = key.lstrip("+").removeprefix("deriva_ml.")
     return f"++deriva_ml.{name}={value}" if sign and name in ("plugins.block", "plugins.load") else token
-
-
-def _blocked(tokens: Sequence[str]) -> list[str]:
-    """Plugins that the command line blocks, known before there is a configuration to compose."""
-    values = [token.partition("=")[2] for token in tokens if token.startswith(f"{_PLUGINS}block=")]
-    return [name.strip(" '\"") for value in values for name in value.strip("[]").split(",")]
 
 
 def connection_overrides(options: argparse.Namespace) -> list[str]:

@@ -1,4 +1,4 @@
-"""Find a project's configuration: import every module of its `configs` package, which registers as it is imported."""
+"""Import the modules of a configuration package, each of which registers its options as it is imported."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from deriva_ml_core.errors import ConfigModuleError, DerivaMLConfigurationError, PluginHookError
-from deriva_ml_core.plugin_loading import find_entry_points
-from deriva_ml_core.plugins import PluginChoice, Plugins
+from deriva_ml_core.errors import ConfigModuleError
 
 LAST_MODULE = "experiments"
 
@@ -36,68 +33,11 @@ def load_configs(package_name: str = "configs") -> list[str]:
     return sorted(_import_tree(package_name))
 
 
-def load_project(folder: Path, *, blocked: Collection[str] = ()) -> list[str]:
-    """Load the configuration package that is `folder`, and publish it to Hydra.
-
-    Modules of plugins that are installed come first, so that the project's own options win. The folder's parent and
-    grandparent go on sys.path, so that `from configs.base import …`, `from models.x import …`
-    and `from src.…` work.
-
-    Args:
-        blocked: names of plugins that are left alone.
-
-    Raises:
-        DerivaMLConfigurationError: no such folder, or nothing is in it.
-        ConfigModuleError: a module failed to import.
-    """
-    folder = folder.expanduser().absolute()
-    _check_folder(folder)
-    _extend_path(folder)
-    _load_plugin_modules(blocked)
-    loaded = load_configs(folder.name) or _load_all_in_package(folder.name)
-    publish()
-    return loaded
-
-
-def _load_plugin_modules(blocked: Collection[str]) -> None:
-    """What installed plugins add to a configuration; nothing is loaded where none is installed."""
-    installed = [found.info.name for found in find_entry_points()]
-    if not set(installed) - set(blocked):
-        return
-    plugins = Plugins(PluginChoice(block=tuple(blocked)))
-    for name, ask in plugins.each("deriva_config_modules"):
-        try:
-            modules = list(ask() or ())
-        except PluginHookError as err:
-            raise _config_module_error(f"of plugin {name}", err) from err
-        for module in modules:
-            _import(module)
-
-
 def publish() -> None:
     """Hand what hydra-zen's store holds to Hydra; options that are there already are replaced."""
     from hydra_zen import store
 
     store.add_to_hydra_store(overwrite_ok=True)
-
-
-def _check_folder(folder: Path) -> None:
-    hint = "run in the project's folder, or name the folder with --config-dir"
-    if not folder.exists():
-        raise DerivaMLConfigurationError(f"Config directory not found: {folder}; {hint}")
-    if not folder.is_dir():
-        raise DerivaMLConfigurationError(f"{folder} is not a folder; {hint}")
-    if not folder.name.isidentifier():
-        raise DerivaMLConfigurationError(f"{folder} can't be imported: {folder.name!r} is not a Python name")
-    if not any(folder.glob("**/*.py")):
-        raise DerivaMLConfigurationError(f"the configuration folder {folder} holds no Python modules; {hint}")
-
-
-def _extend_path(folder: Path) -> None:
-    for entry in (str(folder.parent.parent), str(folder.parent)):
-        if entry not in sys.path:
-            sys.path.insert(0, entry)
-    importlib.invalidate_caches()
 
 
 def _exists(package_name: str) -> bool:
@@ -108,12 +48,12 @@ def _exists(package_name: str) -> bool:
 
 
 def _import_tree(package_name: str) -> list[str]:
-    package = _import(package_name)
+    package = import_config_module(package_name)
     loaded = []
     for name in sorted(_children(package), key=lambda name: (name == LAST_MODULE, name)):
         full_name = f"{package_name}.{name}"
         loaded.append(full_name)
-        if hasattr(_import(full_name), "__path__"):
+        if hasattr(import_config_module(full_name), "__path__"):
             loaded.extend(_import_tree(full_name))
     return loaded
 
@@ -122,28 +62,23 @@ def _children(package: ModuleType) -> list[str]:
     return [info.name for info in pkgutil.iter_modules(getattr(package, "__path__", []))]
 
 
-def _import(name: str) -> ModuleType:
+def import_config_module(name: str) -> ModuleType:
+    """
+    Import one module.
+
+    Raises:
+        ConfigModuleError: it failed; the message names the file and line where.
+    """
     try:
         return importlib.import_module(name)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as err:  # a module of the user's may raise anything, sys.exit too: all are named alike
-        raise _config_module_error(name, err) from err
+        raise config_module_error(name, err) from err
 
 
-def _load_all_in_package(package_name: str) -> list[str]:
-    """Projects of an older generation list their modules themselves."""
-    load_all = getattr(sys.modules.get(package_name), "load_all_configs", None)
-    if not callable(load_all):
-        return []
-    try:
-        names = load_all()
-    except Exception as err:  # user code, as in _import
-        raise _config_module_error(package_name, err) from err
-    return sorted(names) if isinstance(names, list) else []
-
-
-def _config_module_error(name: str, err: BaseException) -> ConfigModuleError:
+def config_module_error(name: str, err: BaseException) -> ConfigModuleError:
+    """What to say of a module that failed to import: where, and why."""
     file, line = _place(name, err)
     reason = " ".join(str(err).split())
     message = f"configuration module {name} failed at {file}:{line}: {type(err).__name__}: {reason}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import dedent
 
@@ -69,6 +69,11 @@ def list_multirun_configs() -> list[str]:
 def get_all_multirun_configs() -> dict[str, MultirunSpec]:
     """All registered multiruns by name."""
     return dict(_registry)
+
+
+def restore_multirun_configs(specs: Mapping[str, MultirunSpec]) -> None:
+    """Let these be what their names mean, whatever was registered since."""
+    _registry.update(specs)
 
 
 def require_multirun_config(name: str) -> MultirunSpec:

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from deriva_ml_core.config.discovery import load_configs, load_project
+from deriva_ml_core.config.discovery import load_configs
+from deriva_ml_core.config.project import load_project
 from deriva_ml_core.errors import ConfigModuleError, DerivaMLConfigurationError
 
 

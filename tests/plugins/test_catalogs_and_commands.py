@@ -117,15 +117,22 @@ def deriva_config_modules():
 
 
 @pytest.fixture
-def configured(install, project):
+def configured_project(project):
+    return project()
+
+
+@pytest.fixture
+def configured(install, configured_project):
     site = install("acme", CONFIG)
     (site / "acme_configs.py").write_text(
-        "from hydra_zen import store\nstore([], group='datasets', name='from_plugin')\n"
+        "from hydra_zen import store\n"
+        "from deriva_ml.execution import multirun_config\n"
+        "store([], group='datasets', name='from_plugin')\n"
+        "multirun_config('from_plugin', ['dry_run=true,false'], 'Of the plugin')\n"
     )
-    made = project()
 
     def run(*arguments: str):
-        return made.run(*arguments, PYTHONPATH=f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        return configured_project.run(*arguments, PYTHONPATH=f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
     return run
 
@@ -139,6 +146,67 @@ def test_hook_deriva_config_modules(configured):
 def test_a_blocked_plugin_adds_no_options(configured):
     """Blocking holds before the configuration is composed."""
     assert "from_plugin" not in configured("--info", "plugins.block=[acme]").stdout
+
+
+def test_what_the_configuration_blocks_adds_no_options(configured, configured_project):
+    """It is not even loaded: one that is broken is blocked in the same way, and no run hears of it."""
+    configured_project.write(
+        "src/configs/lab.py",
+        """
+        from hydra_zen import store
+        from configs.deriva import Conf
+        where = {"hostname": "local", "catalog_id": "demo"}
+        store(Conf(plugins={"block": ["acme"]}, **where), group="deriva_ml", name="lab")
+        store(Conf(plugins={"block": []}, **where), group="deriva_ml", name="open")
+        """,
+    )
+
+    menu = configured("--info", "deriva_ml=lab")
+    refused = configured("--cfg", "job", "deriva_ml=lab", "datasets=from_plugin")
+    listed = json.loads(configured("--plugins", "--json", "deriva_ml=lab").stdout)
+
+    assert (menu.returncode, "from_plugin" in menu.stdout) == (0, False)
+    assert (refused.returncode, "from_plugin" in refused.stderr) == (2, True)
+    assert [one["status"] for one in listed if one["name"] == "acme"] == ["blocked"]
+    assert configured("--cfg", "job", "deriva_ml=open", "datasets=from_plugin").returncode == 0
+    assert configured("--cfg", "job", "deriva_ml=lab", "plugins.block=[]", "datasets=from_plugin").returncode == 0
+
+
+def test_a_broken_plugin_that_the_configuration_blocks_is_not_heard_of(install, project, tmp_path):
+    """Who has blocked it knows about it; a warning at each run would say what to do again."""
+    install("acme", "raise SystemExit('no licence')")
+    made = project()
+    made.write(
+        "src/configs/deriva.py",
+        """
+        from hydra_zen import builds, store
+        from deriva_ml import DerivaMLConfig
+        conf = builds(DerivaMLConfig, hostname="local", catalog_id="demo", plugins={"block": ["acme"]})
+        store(conf, group="deriva_ml", name="default_deriva")
+        """,
+    )
+
+    result = made.run("--info", PYTHONPATH=str(tmp_path / "site-packages"))
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_options_of_the_project_win_over_those_of_a_plugin(configured, configured_project):
+    """Of one name: what a project has chosen must not change by installing something."""
+    configured_project.write(
+        "src/configs/own.py",
+        """
+        from hydra_zen import store
+        from deriva_ml.execution import multirun_config
+        store(["1-OWN"], group="datasets", name="from_plugin")
+        multirun_config("from_plugin", ["dry_run=true,false"], "The project's own")
+        """,
+    )
+
+    composed = configured("datasets=from_plugin", "--cfg", "job")
+
+    assert (composed.returncode, "1-OWN" in composed.stdout) == (0, True)
+    assert "The project's own" in configured("--info").stdout
 
 
 def test_the_list_of_plugins_says_what_a_run_here_would_have(configured):

@@ -16,7 +16,7 @@ def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
 LOAD = """\
 from pathlib import Path
 from deriva_ml.execution import run_model
-from deriva_ml_core.config.discovery import load_project
+from deriva_ml_core.config.project import load_project
 load_project(Path("src/configs"))
 """
 HYDRA_MAIN = """\
