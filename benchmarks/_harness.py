@@ -1,23 +1,23 @@
-"""What every benchmark shares: alternating runs, medians, ratios, and the machine that they were measured on.
-
-Where BENCH_PAGE names a file, each report is added to it as Markdown; `nox -s bench` makes docs/benchmarks.md so.
-"""
+"""What every benchmark shares: alternating runs, medians, ratios, and where what was measured is kept."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+MISSED = 3  # exit code of a benchmark that ended, and has a figure outside its bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Sample:
         return statistics.median(self.seconds)
 
     @property
-    def spread(self) -> str:
-        """Fastest and slowest run, in seconds."""
-        return f"{min(self.seconds):.3f}-{max(self.seconds):.3f}"
+    def cells(self) -> tuple[str, str, str, str]:
+        """Name, median, fastest and slowest, and number of runs, for a table."""
+        return self.name, sensible(self.median), spread(self.seconds), str(len(self.seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,15 @@ class Figure:
     bound: float | None
     unit: str = "x"
     at_least: bool = False
+    values: tuple[float, ...] = ()
+
+    @classmethod
+    def median(
+        cls, name: str, values: Iterable[float], bound: float | None, unit: str = "x", *, at_least: bool = False
+    ) -> Figure:
+        """The median of several runs, which also tells their spread."""
+        values = tuple(values)
+        return cls(name, statistics.median(values), bound, unit, at_least, values)
 
     @property
     def holds(self) -> bool:
@@ -54,34 +63,56 @@ class Figure:
         return self.bound is None or (self.value >= self.bound if self.at_least else self.value <= self.bound)
 
     @property
-    def cells(self) -> tuple[str, str, str, str]:
-        """Name, value, bound, and whether it holds, for a table."""
-        told = f"{self.value:.3g} {self.unit}".rstrip()
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Name, value, spread, bound, and whether it holds, for a table."""
+        told = f"{sensible(self.value)} {self.unit}".rstrip()
+        several = spread(self.values) if len(self.values) > 1 else ""
         if self.bound is None:
-            return self.name, told, "", ""
-        sign = ">=" if self.at_least else "<="
-        return self.name, told, f"{sign} {self.bound:g} {self.unit}".rstrip(), "yes" if self.holds else "NO"
+            return self.name, told, several, "", ""
+        bound = f"{'at least' if self.at_least else 'at most'} {sensible(self.bound)} {self.unit}".rstrip()
+        return self.name, told, several, bound, "held" if self.holds else "**missed**"
+
+
+SAMPLE_HEAD = ("subject", "median, s", "spread, s", "runs")
+FIGURE_HEAD = ("figure", "measured", "spread", "bound", "outcome")
+
+
+def sensible(value: float) -> str:
+    """Three digits, and never an exponent."""
+    if value == round(value) and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    digits = next((digits for least, digits in ((100, 0), (10, 1), (1, 2), (0.1, 3)) if abs(value) >= least), 4)
+    return f"{value:,.{digits}f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Least and greatest."""
+    least, greatest = sensible(min(values)), sensible(max(values))
+    return least if least == greatest else f"{least} to {greatest}"
 
 
 def machine() -> str:
     """The facts without which a figure means nothing."""
-    with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - a pseudo file
-        gib = int(file.readline().split()[1]) / 2**20
+    gib = int(re.findall(r"MemTotal: +(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"))[0]) / 2**20
+    model = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     return (
-        f"{os.cpu_count()} cores, {gib:.0f} GiB, {platform.platform()}, Python {platform.python_version()}, "
-        f"deriva-ml {version('deriva-ml')}, hydra-core {version('hydra-core')}, deriva {version('deriva')}"
+        f"{os.cpu_count()} cores ({model[0] if model else platform.machine()}), {gib:.0f} GiB, {platform.system()} "
+        f"{platform.release()}; Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("deriva-ml", "hydra-core", "deriva"))
     )
 
 
 def alternate(subjects: Mapping[str, Callable[[], object]], runs: int, warm_ups: int = 1) -> dict[str, Sample]:
-    """Time every subject `runs` times in turn, so that a drift of the machine meets all of them alike."""
+    """Time every subject `runs` times in turn, there and back, so that a drift of the machine meets all alike."""
     times: dict[str, list[float]] = {name: [] for name in subjects}
+    order = list(subjects.items())
     for turn in range(-warm_ups, runs):
-        for name, call in subjects.items():
+        for name, call in order:
             start = time.perf_counter()
             call()
             if turn >= 0:
                 times[name].append(time.perf_counter() - start)
+        order.reverse()
     return {name: Sample(name, tuple(seconds)) for name, seconds in times.items()}
 
 
@@ -89,32 +120,51 @@ def command(
     *argv: str, cwd: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None
 ) -> Callable[[], object]:
     """A subject that runs a whole process and insists on its success."""
-    return lambda: subprocess.run(argv, cwd=cwd, env=env, check=True, capture_output=True)
+
+    def run() -> object:
+        done = subprocess.run(argv, cwd=cwd, env=env, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout)[-3000:]
+            raise RuntimeError(f"exit code {done.returncode} of {' '.join(argv)}\n{said}")
+        return done
+
+    return run
 
 
-def report(title: str, samples: Mapping[str, Sample], figures: list[Figure]) -> int:
-    """Print the tables of one benchmark; returns the number of figures that miss their bound."""
-    console = Console(width=120)
+def report(title: str, samples: Mapping[str, Sample], figures: Iterable[Figure], about: str = "") -> int:
+    """
+    Print the tables of one part of a benchmark, and keep them for the page where the program of all benchmarks asks.
+
+    Args:
+        title: the question that it answers; the first figure is the answer that the page opens with.
+        about: a paragraph of Markdown between the title and the tables.
+
+    Returns:
+        An exit code: 0, or MISSED.
+    """
+    figures = list(figures)
+    console = Console(width=140)
     console.print(f"[bold]{title}[/bold]\n{machine()}")
-    tables = [(("figure", "measured", "bound", "holds"), [figure.cells for figure in figures])]
-    if samples:
-        rows = [(one.name, f"{one.median:.3f}", one.spread, str(len(one.seconds))) for one in samples.values()]
-        tables.insert(0, (("subject", "median s", "spread s", "runs"), rows))
-    for head, rows in tables:
+    for head, rows in ((SAMPLE_HEAD, list(samples.values())), (FIGURE_HEAD, figures)):
         table = Table(*head)
         for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    if page := os.environ.get("BENCH_PAGE"):
-        with Path(page).open("a", encoding="utf-8") as file:
-            file.write("\n".join(_markdown(title, tables)))
-    return sum(not figure.holds for figure in figures)
+            table.add_row(*row.cells)
+        if rows:
+            console.print(table)
+    _keep(
+        title, about=about, samples=[asdict(one) for one in samples.values()], figures=[asdict(one) for one in figures]
+    )
+    return 0 if all(figure.holds for figure in figures) else MISSED
 
 
-def _markdown(title: str, tables: Iterable[tuple[Sequence[str], Iterable[Sequence[str]]]]) -> Iterator[str]:
-    yield from (f"### {title}", "", f"{machine()}; {datetime.now(UTC):%Y-%m-%d}", "")
-    for head, rows in tables:
-        yield from (f"| {' | '.join(head)} |", "|---" * len(head) + "|")
-        yield from (f"| {' | '.join(row)} |" for row in rows)
-        yield ""
-    yield ""
+def cannot(title: str, why: str) -> int:
+    """Say on the page, too, what a benchmark misses here, in place of its tables; returns the exit code 0."""
+    print(f"{title} Not measured: {why}")
+    _keep(title, absent=why)
+    return 0
+
+
+def _keep(title: str, **facts: object) -> None:
+    if results := os.environ.get("BENCH_RESULTS"):
+        with Path(results).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"title": title, **facts}) + "\n")

@@ -1,5 +1,5 @@
 """
-Sweeps on SLURM: what a recorded child costs beyond a bare job, and how soon the record says that one was killed.
+What does a sweep on SLURM cost, and how soon is a killed job recorded as such?
 
     python benchmarks/slurm.py                  20 jobs, on a cluster of this host that it starts (as root)
     python benchmarks/slurm.py --jobs 20 100
@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from _harness import Figure, Sample, report
+from _harness import Figure, Sample, cannot, report
 from sweeps import COMMANDS, make_project, timed
 
 MOST_AFTER_SACCT_S = 5.0
+QUESTION = "How soon does the record say that SLURM's job was killed?"
 LAUNCHER = ("hydra/launcher=submitit_slurm",)
 SLEEPER = """\
 import time
@@ -103,8 +103,7 @@ def main() -> int:
         import slurm_cluster  # make_project has put tests/fixtures on the path
 
         if why := slurm_cluster.missing():
-            print(f"no SLURM: {why}")
-            return 0
+            return cannot(QUESTION, why)
         (Path(folder) / "cluster").mkdir()
         with slurm_cluster.running_cluster(Path(folder) / "cluster") as cluster:
             return measure(root, env | cluster.environment, options)
@@ -130,14 +129,13 @@ def measure(root: Path, env: dict[str, str], options: argparse.Namespace) -> int
             delays = [kill_delays(root, env, folder) for _ in range(options.kills)]
         finally:
             server.send_signal(signal.SIGTERM)
-    ours_s, sacct_s = (statistics.median(one) for one in zip(*delays, strict=True))
     worst = max(ours - sacct for ours, sacct in delays)
     figures += [
-        Figure("from the kill of a job to sacct's word (median)", sacct_s, None, "s"),
-        Figure("from the kill of a job to its true status (median)", ours_s, None, "s"),
-        Figure("true status after sacct's word (worst)", worst, MOST_AFTER_SACCT_S, "s"),
+        Figure.median("from the kill of a job to sacct's word", (sacct for _, sacct in delays), None, "s"),
+        Figure.median("from the kill of a job to its true status", (ours for ours, _ in delays), None, "s"),
     ]
-    return report("SLURM", samples, figures)
+    figures.insert(0, Figure("true status after sacct's word, worst", worst, MOST_AFTER_SACCT_S, "s"))
+    return report(QUESTION, samples, figures)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """
-Sweeps: what a recorded job costs beyond Hydra's own cost for it, and what it asks of the server.
+What does each job of a sweep add, and what does it ask of the server?
 
-    python benchmarks/sweeps.py                        20 and 100 jobs, basic and joblib with 2 workers
-    python benchmarks/sweeps.py --jobs 20 100 500
+    python benchmarks/sweeps.py                        20, 100 and 500 jobs, basic and joblib with 2 workers
+    python benchmarks/sweeps.py --jobs 20 --runs 3
     python benchmarks/sweeps.py --jobs                 only the requests
 
 The bare application has the same configuration, launcher and number of jobs, and a task that does nothing. Requests
@@ -129,7 +129,7 @@ def _port(server: LocalServer) -> int:
 def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, nargs="*", default=[20, 100])
+    parser.add_argument("--jobs", type=int, nargs="*", default=[20, 100, 500])
     parser.add_argument("--launchers", nargs="+", choices=LAUNCHERS, default=list(LAUNCHERS))
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
@@ -149,7 +149,7 @@ def main() -> int:
             if len(added) > 1:
                 figures.append(Figure(f"growth of the added time: {launcher}", added[-1] / added[0], MOST_GROWTH))
             figures += requests(root, env, launcher)
-    return report("Sweeps", samples, figures)
+    return report("How much more does a recorded job of a sweep take?", samples, figures)
 
 
 if __name__ == "__main__":

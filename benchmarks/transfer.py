@@ -1,5 +1,5 @@
 """
-Transfer: small and large outputs beside mlflow and deriva's own uploader, resume, many files, inputs, distance.
+How fast do outputs and inputs travel?
 
     python benchmarks/transfer.py [--only small,large,resume,many,inputs,distance] [--gib 4] [--mlflow PYTHON]
 
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -39,7 +39,14 @@ from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.schema.install import install_schema
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
 
-PARTS = ("small", "large", "resume", "many", "inputs", "distance")
+PARTS = {
+    "small": "How fast are many small files uploaded?",
+    "large": "How fast is a large file uploaded?",
+    "resume": "What does an upload move again that was killed at half?",
+    "many": "Does the time of an upload grow with its files alone?",
+    "inputs": "What do inputs cost that are in the cache?",
+    "distance": "What does a server far away add to a run?",
+}
 MIB = 2**20
 RUNS = 3
 
@@ -202,78 +209,80 @@ class Bench:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, by comma (%(default)s)")
     parser.add_argument("--gib", type=float, default=4, help="size of the largest file (%(default)s)")
     parser.add_argument("--mlflow", type=Path, help="the Python of an environment that has mlflow")
     args = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="transfer-benchmark-", dir=os.environ.get("TMPDIR")))
+    folder = Path(tempfile.mkdtemp(prefix="transfer-benchmark-"))
     try:
         python = args.mlflow or install_mlflow(folder)
         with ExitStack() as running:
             bench = Bench(folder, running.enter_context(served(folder / "server")), python, running)
-            figures = [figure for part in args.only.split(",") for figure in globals()[part](bench, args)]
-            return report("Transfer", {}, figures)
+            parts = {PARTS[name]: globals()[name] for name in args.only.split(",")}
+            return max(report(title, {}, part(bench, args), part.__doc__) for title, part in parts.items())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
-    """500 files of 4 KiB."""
-    count, ours, served, theirs = 500, [], [], []
+    """500 files of 4 KiB, in files per second."""
+    count, ours, served, theirs, derivas = 500, [], [], [], []
     for _turn in range(RUNS):
         files = bench.files(count, 4096)
         theirs.append(count / bench.upload_by_mlflow(files)["s"])
         ours.append(count / bench.upload(files)["s"])
         served.append(count / bench.upload(bench.files(count, 4096), served=bench.url)["s"])
-    derivas = count / bench.upload_by_deriva(bench.files(count, 4096))["s"]
-    yield Figure("mlflow, 500 files of 4 KiB", median(theirs), 0, "/s", at_least=True)
-    yield Figure("deriva's uploader, the same", derivas, 0, "/s", at_least=True)
-    yield Figure("deriva-ml, the same", median(ours), 0, "/s", at_least=True)
-    yield Figure("deriva-ml served, the same", median(served), 0, "/s", at_least=True)
-    yield Figure("deriva-ml / mlflow", median(o / t for o, t in zip(ours, theirs, strict=True)), 4, at_least=True)
-    yield Figure("deriva-ml / deriva's uploader", median(ours) / derivas, 4, at_least=True)
+        derivas.append(count / bench.upload_by_deriva(bench.files(count, 4096))["s"])
+    for name, rates in (("mlflow", theirs), ("deriva's uploader", derivas)):
+        yield Figure.median(f"deriva-ml / {name}", ratios(ours, rates), 4, at_least=True)
+        yield Figure.median(f"deriva-ml, served / {name}", ratios(served, rates), None)
+    told = {"deriva-ml": ours, "deriva-ml, served": served, "mlflow": theirs, "deriva's uploader": derivas}
+    for name, rates in told.items():
+        yield Figure.median(name, rates, None, "files/s")
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Turn by turn."""
+    return [own / other for own, other in zip(ours, theirs, strict=True)]
 
 
 def large(bench: Bench, args: argparse.Namespace) -> Iterator[Figure]:
-    """One file of 256 MiB, one of 4 GiB."""
+    """One file of 256 MiB, three times, and one of 4 GiB."""
     for mib, runs in ((256, RUNS), (round(args.gib * 1024), 1)):
-        ratios, rates, served, theirs, peaks = [], [], [], [], []
+        rates, served, theirs, peaks = [], [], [], []
         for _ in range(runs):
             files = bench.files(1, mib * MIB)
             theirs.append(mib / bench.upload_by_mlflow(files)["s"])
             done = bench.upload(files)
             rates.append(mib / done["s"])
-            ratios.append(rates[-1] / theirs[-1])
             shutil.rmtree(files)
             files = bench.files(1, mib * MIB)
             by_request = bench.upload(files, served=bench.url)
             served.append(mib / by_request["s"])
             peaks += [done["peak_mb"], by_request["peak_mb"]]
             shutil.rmtree(files)
-        yield Figure(f"mlflow, {mib} MiB", median(theirs), 0, "MiB/s", at_least=True)
-        yield Figure(f"deriva-ml, {mib} MiB", median(rates), 0, "MiB/s", at_least=True)
-        yield Figure(f"deriva-ml served, {mib} MiB", median(served), 0, "MiB/s", at_least=True)
-        yield Figure(f"deriva-ml / mlflow, {mib} MiB", median(ratios), 2, at_least=True)
-        yield Figure(f"memory of the client, {mib} MiB", max(peaks), 150, "MB")
+        yield Figure.median(f"{mib} MiB: deriva-ml / mlflow", ratios(rates, theirs), 2, at_least=True)
+        yield Figure.median(f"{mib} MiB: deriva-ml, served / mlflow", ratios(served, theirs), None)
+        yield Figure(f"{mib} MiB: memory of the client, at most", max(peaks), 150, "MB")
+        for name, each in (("deriva-ml", rates), ("deriva-ml, served", served), ("mlflow", theirs)):
+            yield Figure.median(f"{mib} MiB: {name}", each, None, "MiB/s")
 
 
 def resume(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
-    """Killed at half of 1 GiB: what the second command moves, as the system counts it, or as a proxy does."""
+    """1 GiB, killed with kill -9. What the second command moves is counted by the system, or by a proxy if served."""
     size = 1024 * MIB
     copies = bench.folder / "server" / "uploads"
     copied = lambda: sum(file.stat().st_size for file in copies.glob("grow-*"))  # noqa: E731  # a count, for a moment
     kill_at_half(bench, bench.files(1, size), "killed", None, copied, size)
     second = bench.upload("-", staging="killed")["written"]
-    yield Figure("killed at half: written by the second command", 100 * second / size, 55, "%")
+    yield Figure("written by the second command", 100 * second / size, 55, "%")
     where = urlsplit(bench.url)
     with MeddlingProxy(where.hostname, where.port) as proxy:
         kill_at_half(bench, bench.files(1, size), "killed-served", proxy.url, lambda: proxy.bytes_up, size)
         before = proxy.bytes_up
         bench.upload("-", served=proxy.url, staging="killed-served")
-        yield Figure(
-            "served, killed at half: sent by the second command", 100 * (proxy.bytes_up - before) / size, 55, "%"
-        )
+        yield Figure("served: sent by the second command", 100 * (proxy.bytes_up - before) / size, 55, "%")
 
 
 def kill_at_half(
@@ -288,7 +297,7 @@ def kill_at_half(
 
 
 def many(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
-    """10,000 files, and a tenth of them."""
+    """10,000 files of 100 bytes, and a tenth of them."""
     few = bench.upload(bench.files(1_000, 100))
     lots = bench.upload(bench.files(10_000, 100))
     yield Figure("10,000 files, requests besides the objects'", lots["requests"], 40, "")
@@ -296,19 +305,22 @@ def many(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
 
 
 def inputs(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
-    """100 input assets, warm."""
+    """100 assets of 10 kB as inputs of an execution, the second time and later."""
     bench.upload(bench.files(100, 10_000), staging="inputs")
     made = rows.select(bench.session, "Image", {"Length": 10_000}, columns=["RID"])
     rids = [row["RID"] for row in made]
     cache = bench.folder / "cache"
     cache.mkdir()
     done = [run(sys.executable, INPUTS, bench.url, bench.catalog, bench.execution, cache, *rids) for _ in range(4)]
-    yield Figure("100 input assets, warm: requests", max(one["requests"] for one in done[1:]), 3, "")
-    yield Figure("100 input assets, warm: time", median(one["s"] for one in done[1:]), 0.2, "s")
+    yield Figure.median("time, warm", (one["s"] for one in done[1:]), 0.2, "s")
+    yield Figure("time, cold", done[0]["s"], None, "s")
+    yield Figure.median("time, warm / cold", (one["s"] / done[0]["s"] for one in done[1:]), None)
+    yield Figure("requests, warm, at most", max(one["requests"] for one in done[1:]), 3, "")
+    yield Figure("requests, cold", done[0]["requests"], None, "")
 
 
 def distance(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
-    """A run with 8 small outputs, near and 100 ms away."""
+    """A run with 8 small outputs and no input, near and with 100 ms on every request."""
     where = urlsplit(bench.url)
     near, far = [], []
     with MeddlingProxy(where.hostname, where.port) as proxy:
@@ -316,9 +328,10 @@ def distance(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
             for delay_s, times in ((0, near), (0.1, far)):
                 proxy.delay_s, proxy.requests = delay_s, 0
                 times.append(run(sys.executable, RUN, proxy.url, bench.catalog, bench.folder / "work")["s"])
-        yield Figure("a run with 8 outputs: requests", proxy.requests, 60, "")
-    yield Figure("a run with 8 outputs, near", median(near), 60, "s")
-    yield Figure("the same, with 100 ms on every request: added", median(far) - median(near), 3.5, "s")
+    yield Figure("100 ms away: added", median(far) - median(near), 3.5, "s")
+    yield Figure.median("100 ms away", far, None, "s")
+    yield Figure.median("near", near, None, "s")
+    yield Figure("requests of the run", proxy.requests, None, "")
 
 
 # What it stands on
@@ -352,6 +365,11 @@ def served(root: Path) -> Iterator[str]:
             process.terminate()
 
 
+def server_store(folder: Path) -> str:
+    """Where the server of mlflow keeps its runs."""
+    return f"sqlite:///{folder}/mlflow/db"
+
+
 @contextmanager
 def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     """The server of mlflow, with its own store of artifacts."""
@@ -361,7 +379,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     home = folder / "mlflow"
     home.mkdir(exist_ok=True)
     command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{home}/db", "--artifacts-destination", str(home / "artifacts")]
+    command += ["--backend-store-uri", server_store(folder), "--artifacts-destination", str(home / "artifacts")]
     with (home / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:

@@ -1,0 +1,109 @@
+"""
+All benchmarks, or those that are named: runs them one after the other and writes docs/benchmarks.md.
+
+    python benchmarks [NAME...]
+
+Each is a program of its own. What it found is kept in benchmarks/results when it has run to its end, and the page is
+made of all that is kept there, so that a benchmark that isn't run, that fails or is interrupted keeps its tables. What
+a benchmark leaves running is ended with it, and all of it with the process that has started this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import _page
+import psutil
+from _harness import MISSED, machine
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+ORDER = (
+    "peers", "startup", "sweeps", "slurm", "notebooks", "insight", "transfer", "datasets", "catalog", "plugins",
+)  # fmt: skip
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+
+
+def main() -> int:
+    """Measure, write the page, and return 1 when a benchmark failed."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.splitlines()[1])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; all by default")
+    chosen = parser.parse_args().names or names()
+    if unknown := set(chosen) - set(names()):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # so that it ends as by Ctrl-C
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a benchmark leaves behind becomes ours to end
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        with tempfile.TemporaryDirectory(prefix="deriva-ml-bench-") as folder:
+            failed = [name for name in chosen if not measure(name, Path(folder), prctl)]
+    except KeyboardInterrupt:
+        print("interrupted; what had run to its end is kept, the page is as it was", file=sys.stderr)
+        return 130
+    _page.write(PAGE, HERE, names())
+    print(f"{PAGE} is written" + (f"; failed, and as before: {', '.join(failed)}" if failed else ""))
+    return int(bool(failed))
+
+
+def names() -> list[str]:
+    """The benchmarks, in the order of the page."""
+    found = {path.stem for path in HERE.glob("[!_]*.py")}
+    return [name for name in ORDER if name in found] + sorted(found - set(ORDER))
+
+
+def measure(name: str, folder: Path, prctl: ctypes._CFuncPtr) -> bool:
+    """Run one benchmark and keep what it found; whether it came to its end."""
+    kept = folder / f"{name}.jsonl"
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"BENCH_RESULTS": str(kept), "TMPDIR": str(folder)}
+    print(f"== {name} at {datetime.now():%H:%M:%S}", flush=True)  # noqa: DTZ005 - for who waits for it
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, HERE / f"{name}.py"],
+        env=env,
+        start_new_session=True,  # Ctrl-C is ours to pass on, once
+        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGINT),  # noqa: PLW1509 - no threads; ends with us, killed too
+    )
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)  # it stops its servers
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    finally:
+        end_what_is_left()
+    minutes = (time.monotonic() - start) / 60
+    print(f"== {name} took {minutes:.1f} minutes, exit code {code}", flush=True)
+    if code not in (0, MISSED) or not kept.exists():
+        return False
+    parts = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    found = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "minutes": round(minutes, 1), "machine": machine()}
+    _page.keep(HERE, name, {**found, "parts": parts})
+    return True
+
+
+def end_what_is_left() -> None:
+    """Processes that a benchmark has started and not ended; their children become ours in turn."""
+    while left := psutil.Process().children(recursive=True):
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=10)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
