@@ -23,6 +23,7 @@ from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException,
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.contributions import require_plugins
+from deriva_ml_core.executions.forks import forks_end_here
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
 from deriva_ml_core.executions.owner import later_task
 from deriva_ml_core.executions.preemption import Save, giving_way
@@ -233,7 +234,7 @@ class _Run:
         execution.saves = self._saves
         report: UploadReport | None = None
         try:
-            with _exit_means_failure(), execution.execute(upload_follows=True):
+            with _exit_means_failure(), execution.execute(upload_follows=True), forks_end_here():
                 self._reporter.say(f"Running {_name(self._model)}")
                 objective = _objective(self._model(ml_instance=self._ml, execution=execution))
             with suppress(OSError, DerivaMLException):  # a log that can't be read must not cost the outputs
@@ -258,7 +259,8 @@ class _Run:
         execution = self._ml.create_execution(self._configuration, dry_run=True, code=self._code(), hydra=self._job)
         execution.saves = self._saves
         try:
-            self._model(ml_instance=self._ml, execution=execution)
+            with forks_end_here():
+                self._model(ml_instance=self._ml, execution=execution)
         finally:
             execution.close("a further task of its job")
 
@@ -315,8 +317,9 @@ def _objective(value: Any) -> Any:
 
 def _keep_traceback(execution: Execution) -> None:
     """Beside the journal: it does not travel from a worker to the process that launched the sweep."""
+    text = traceback.format_exc().encode(errors="backslashreplace")  # it may quote what is no UTF-8
     with suppress(OSError):  # a full disk must not hide why the run failed
-        (execution.working_dir / TRACEBACK_FILE).write_text(traceback.format_exc())
+        (execution.working_dir / TRACEBACK_FILE).write_bytes(text)
 
 
 def run_summary(ml: DerivaML, execution: Execution, report: UploadReport | None) -> RunSummary:

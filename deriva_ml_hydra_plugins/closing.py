@@ -43,7 +43,7 @@ def _by_traceback(working_dir: Path, children: Sequence[Child]) -> dict[str, lis
 
 def _traceback(folder: Path) -> str:
     try:
-        return own_part((folder / TRACEBACK_FILE).read_text())
+        return own_part((folder / TRACEBACK_FILE).read_text(encoding="utf-8"))
     except OSError:  # it was killed, or ran on another host without this folder: its detail says all
         return ""
 

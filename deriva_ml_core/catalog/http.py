@@ -40,6 +40,7 @@ from deriva_ml_core.errors import (
     DerivaMLAuthenticationError,
     DerivaMLException,
     DerivaMLNotFoundError,
+    DerivaMLValidationError,
 )
 
 Credential = Mapping[str, str]
@@ -266,8 +267,18 @@ def _is_unknown(cause: BaseException | None) -> bool:
 
 
 def json_body(document: Any) -> bytes:
-    """A JSON document as the bytes of a request."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    """
+    A JSON document as the bytes of a request.
+
+    Raises:
+        DerivaMLValidationError: a text in it is no Unicode.
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError as err:  # half of a surrogate pair: how Python keeps a byte that is no UTF-8
+        near = text[max(0, err.start - 40) : err.end + 20].encode(errors="backslashreplace").decode()
+        raise DerivaMLValidationError(f"text that no catalog can hold, for it is no UTF-8: …{near}…") from err
 
 
 def _login_header(credential: Credential) -> dict[str, str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.texts import storable
 from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.heart import HEARTBEAT_S
 from deriva_ml_core.executions.journal import FILE_NAME, Change, Journal, JournalEntry, now, read_entry, write_beside
@@ -179,7 +180,7 @@ def _insert_row(session: CatalogSession, entry: JournalEntry) -> None:
     row = {
         "RID": entry.rid,
         "Workflow": entry.workflow_rid,
-        "Description": entry.description,
+        "Description": storable(entry.description),
         "Status": session.model.generation.status_word(Status.created.value),
     }
     rows.insert(session, session.model.ml_table("Execution"), [row], leased=True)

@@ -26,9 +26,16 @@ def status_after(error: BaseException) -> Status:
 
 def failure_text(error: BaseException) -> str:
     """`Type: message` (COMPAT section 10), without secrets: it goes to the catalog."""
-    text = Redactor(os.environ).text(str(error))
+    text = Redactor(os.environ).text(_message(error))
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return named if len(named) <= _MAX_DETAIL else named[: _MAX_DETAIL - 1] + "…"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as err:  # noqa: BLE001  a class of the model's, whose fault must not cost the record
+        return f"(no message: its __str__ raised {type(err).__name__})"
 
 
 def record_failure(recorder: StatusRecorder, error: BaseException, **facts: Any) -> None:

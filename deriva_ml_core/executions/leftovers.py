@@ -99,5 +99,6 @@ def _tail(file: Path) -> str:
 def _stage_text(opened: Opened, name: str, text: str, description: str, *types: str) -> None:
     folder = opened.folder / "metadata"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(Redactor(os.environ).text(text))
+    redacted = Redactor(os.environ).text(text).encode(errors="backslashreplace")  # it may quote what is no UTF-8
+    (folder / name).write_bytes(redacted)
     opened.staging.register(METADATA_TABLE, folder / name, list(types) or None, description=description)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.texts import storable
 from deriva_ml_core.errors import CatalogUnreachable, DerivaMLException, InvalidTransitionError, WorkingFolderError
 from deriva_ml_core.executions.durations import duration_text
 from deriva_ml_core.executions.journal import Journal, JournalEntry
@@ -198,10 +199,10 @@ def execution_row(session: CatalogSession, entry: JournalEntry) -> dict[str, Any
     row: dict[str, Any] = {
         "RID": entry.rid,
         "Status": generation.status_word(entry.status.value),
-        "Status_Detail": entry.detail,
+        "Status_Detail": storable(entry.detail),
     }
     if "facts" in entry.pending:  # the row was made by the process that launched the sweep
-        row |= {"Workflow": entry.workflow_rid, "Description": entry.description}
+        row |= {"Workflow": entry.workflow_rid, "Description": storable(entry.description)}
     for phase, seconds in entry.durations.items():
         column = generation.duration_column(phase)
         if column is not None:

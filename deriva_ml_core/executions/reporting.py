@@ -5,6 +5,7 @@ The reporter writes to stderr: a model's own stdout stays its own. On a terminal
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import time
@@ -105,8 +106,9 @@ class ConsoleReporter:
 
     @property
     def stream(self) -> TextIO:
-        """Where it writes."""
-        return self._stream or sys.stderr
+        """Where it writes; nowhere once the model has closed its stderr."""
+        stream = self._stream or sys.stderr or sys.__stderr__
+        return io.StringIO() if stream is None or stream.closed else stream
 
     def say(self, text: str) -> None:
         """One line."""

@@ -8,6 +8,7 @@ from deriva_ml_core.errors import (
     DerivaMLNotFoundError,
     DerivaMLReadOnlyError,
     DerivaMLTableTypeError,
+    DerivaMLValidationError,
 )
 
 
@@ -282,3 +283,9 @@ def test_rids_are_recognised(rid):
 def test_what_is_no_rid_is_not_sent_anywhere(text):
     """Text that would mean something else in a URL never gets into one."""
     assert not rows.is_rid(text)
+
+
+def test_text_that_is_no_unicode_is_refused_in_words(ml_session):
+    """Half of a surrogate pair is how Python keeps a byte of a name that is no UTF-8; the message shows where it is."""
+    with pytest.raises(DerivaMLValidationError, match=r"no UTF-8: .*caf\\udce9"):
+        rows.insert(ml_session, "Workflow", [{"Name": "caf\udce9"}])

@@ -24,6 +24,10 @@ class Odd(Exception):
     def __init__(self, a, b):
         super().__init__(a, b)
 
+class Mute(Exception):
+    def __str__(self):
+        return str(1 / 0)
+
 def model(ml_instance, execution):
     print("the model's own words")
     execution.asset_file_path("Execution_Asset", "weights.txt").write_text("w")
@@ -57,6 +61,10 @@ ENDS = {
     "sys.exit(0)": ("sys.exit(0)", 1, "Failed", "SystemExit: 0"),
     "Ctrl-C": ("raise KeyboardInterrupt", 130, "Aborted", "KeyboardInterrupt"),
     "SIGINT": ("os.kill(os.getpid(), signal.SIGINT); signal.pause()", 130, "Aborted", "KeyboardInterrupt"),
+    "no UTF-8": (r"raise OSError('no file \udcff\0')", 1, "Failed", "OSError: no file \ufffd\ufffd"),
+    "no message": ("raise Mute", 1, "Failed", "Mute: (no message: its __str__ raised ZeroDivisionError)"),
+    "no stderr": ("sys.stderr = None", 0, "Uploaded", None),
+    "stderr closed": ("sys.stderr.close()", 0, "Uploaded", None),
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); signal.pause()", 143, "Aborted", "Terminated: "),
 }
 
@@ -91,6 +99,34 @@ def test_a_second_sigterm_does_not_cut_short_what_records_the_first(run):
     _, row, _ = run(body + "; signal.pause(); signal.pause()")
 
     assert row["Status"] == "Aborted"
+
+
+FORKED = {
+    "returns": ("return", 0),
+    "raises": ("raise ValueError('in the child')", 1),
+    "leaves": ("sys.exit(0)", 0),
+    "leaves with a word": ("sys.exit('the child has no more to say')", 1),
+}
+
+
+@pytest.mark.parametrize("name", FORKED)
+def test_a_child_that_the_model_forks_has_no_part_in_the_record(run, name):
+    """It would end the run, and upload its outputs, before the parent has written them."""
+    ends, code = FORKED[name]
+    done, row, entry = run(f"""
+    if os.fork() == 0:
+        {ends}
+    status = os.waitstatus_to_exitcode(os.wait()[1])
+    execution.asset_file_path("Execution_Asset", "status.txt").write_text(str(status))
+    assert status == {code}, status
+    """)
+
+    assert done.returncode == 0, done.stderr
+    assert (row["Status"], [change.status.value for change in entry.changes].count("Uploaded")) == ("Uploaded", 1)
+    assert done.stderr.count(f"Execution {row['RID']}: ") == 1
+    assert all(name in done.stderr for name in ("status.txt", "weights.txt"))
+    for word in ("in the child", "the child has no more to say"):
+        assert (word in done.stderr) == (word in ends)
 
 
 def test_a_killed_run_is_in_its_journal(run):
