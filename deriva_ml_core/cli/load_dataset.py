@@ -31,6 +31,7 @@ def build_parser() -> ArgumentParser:
     what.add_argument("--pattern", default="*", metavar="GLOB", help='names of files to take, such as "*.png"')
     what.add_argument("--file-column", metavar="COLUMN", help="names the file (file, filename, path, image, …)")
     what.add_argument("--folder-label", metavar="COLUMN", help="make the name of each file's folder a label")
+    what.add_argument("--follow-links", action="store_true", help="take files that links outside of FOLDER lead to")
     what.add_argument("--skip-problems", action="store_true", help="load what is right, and leave out the rest")
     made = parser.add_argument_group("what is made")
     made.add_argument("--table", metavar="TABLE", help="asset table (Image where all files are images, else Data_File)")
@@ -72,6 +73,7 @@ def _load(arguments: Sequence[str]) -> int:
             file_column=options.file_column,
             pattern=options.pattern,
             folder_label=options.folder_label,
+            follow_links=options.follow_links,
             features=options.feature,
             dataset_types=options.types,
             description=options.description,

@@ -18,8 +18,8 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog=PROGRAM, description="Divide a dataset into datasets for training, testing and validation."
     )
-    parser.add_argument("dataset", nargs="?", metavar="RID", help="the dataset")
-    parser.add_argument("--dataset-rid", metavar="RID", help="the same")
+    parser.add_argument("dataset", nargs="?", metavar="RID[@VERSION]", help="the dataset; its current version")
+    parser.add_argument("--dataset-rid", metavar="RID[@VERSION]", help="the same")
     sizes = parser.add_argument_group("sizes", "a fraction of all members (0.2), or a number of them (100)")
     sizes.add_argument("--test-size", type=_size, default=0.2, metavar="SIZE", help="for testing (%(default)s)")
     sizes.add_argument("--train-size", type=_size, metavar="SIZE", help="for training (what is left)")

@@ -171,10 +171,7 @@ class DataMethods(HasSession):
         from deriva_ml_core.executions.assets_of import executions_of_asset
         from deriva_ml_core.executions.record import ExecutionRecord
 
-        return [
-            ExecutionRecord.from_row(self.session, row)
-            for row in executions_of_asset(self.session, asset_rid, asset_role)
-        ]
+        return [ExecutionRecord.from_row(self, row) for row in executions_of_asset(self.session, asset_rid, asset_role)]
 
     def add_files(
         self,
@@ -195,12 +192,11 @@ class DataMethods(HasSession):
         from deriva_ml_core.executions.adding_files import add_files
 
         return add_files(
-            self.session,
+            self,
             files,
             execution_rid=execution_rid,
             dataset_types=dataset_types,
             description=description,
-            cache_dir=self.cache_dir,
         )
 
     def list_files(self, file_types: Iterable[str] | str | None = None) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ def load_folder(
     file_column: str | None = None,
     pattern: str = "*",
     folder_label: str | None = None,
+    follow_links: bool = False,
     features: Names = (),
     dataset_types: Names = (),
     description: str = "",
@@ -78,7 +79,7 @@ def load_folder(
     Load files and their labels.
 
     Args:
-        labels, file_column, pattern, folder_label: see read_labelled_files.
+        labels, file_column, pattern, folder_label, follow_links: see read_labelled_files.
         table: the asset table, made if it is not there: by default Image where all files are images, else Data_File.
         schema: where to make it; the catalog's own, or `data`.
         dataset: the RID of a dataset to add to; by default the one of this description, made if there is none.
@@ -95,8 +96,15 @@ def load_folder(
     """
     root = Path(folder).expanduser().absolute()
     csv_file = None if labels is None else Path(labels).expanduser().absolute()
-    source = read_labelled_files(root, csv_file, file_column=file_column, pattern=pattern, folder_label=folder_label)
-    if source.problems and not skip_problems:
+    source = read_labelled_files(
+        root,
+        csv_file,
+        file_column=file_column,
+        pattern=pattern,
+        folder_label=folder_label,
+        follow_links=follow_links,
+    )
+    if source.problems and not (skip_problems and source.files):
         raise DerivaMLValidationError(f"{root} can't be loaded", list(source.problems))
     name = table or _table_for(source.files)
     load = _Load(

@@ -130,7 +130,7 @@ class RunMethods(HasSession):
         """
         from deriva_ml_core.executions.record import lookup_execution
 
-        return lookup_execution(self.session, execution_rid)
+        return lookup_execution(self, execution_rid)
 
     def find_executions(
         self,
@@ -150,7 +150,7 @@ class RunMethods(HasSession):
         from deriva_ml_core.executions.record import find_executions
 
         return find_executions(
-            self.session, workflow=workflow, workflow_type=workflow_type, status=status, dataset=dataset, limit=limit
+            self, workflow=workflow, workflow_type=workflow_type, status=status, dataset=dataset, limit=limit
         )
 
     def multirun_status_summary(self, workflow_rid: str) -> StatusSummary:

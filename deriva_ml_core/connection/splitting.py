@@ -6,15 +6,18 @@ split_dataset: a dataset divided into datasets for training, testing and, where 
       Validation          with val_size
       Testing
 
-All of it is made by one execution whose input is the source at its current version.
+All of it is made by one execution whose input is the source at one version. The members that are divided are those of
+that version, with the values that they had then, so that the same split can be made again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.datasets.members import group_members
 from deriva_ml_core.datasets.selection import (
     TESTING,
     TRAINING,
@@ -27,13 +30,17 @@ from deriva_ml_core.datasets.selection import (
     divide_classes,
     find_column,
 )
+from deriva_ml_core.datasets.specs import DatasetSpec, as_dataset_spec
 from deriva_ml_core.errors import DerivaMLException, DerivaMLValidationError
 
 if TYPE_CHECKING:
     from deriva_ml_core.connection.handle import DerivaML
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.datasets.dataset import Dataset
+    from deriva_ml_core.datasets.versions import DatasetVersion
     from deriva_ml_core.executions.execution import Execution
+
+log = logging.getLogger(__name__)
 
 Types = str | Iterable[str] | None
 _MISSING = ("error", "drop", "include")
@@ -102,6 +109,8 @@ def split_dataset(
     Divide the members of a dataset (and of those nested in it) into new datasets.
 
     Args:
+        source_dataset_rid: "RID", or "RID@version"; without a version, the one that `execution` has as its input, else
+            the current one. What the catalog says since that version takes no part.
         execution: the running execution that does it; without it, one of its own is made and ended.
         test_size, train_size, val_size: a fraction of all, or a number.
         shuffle: False takes the members in the order of their RIDs.
@@ -132,24 +141,25 @@ def split_dataset(
         selection_fn,
         list(joins),
     )
-    source = ml.lookup_dataset(source_dataset_rid)
+    source = ml.lookup_dataset(as_dataset_spec(source_dataset_rid))
+    version = _version(source, as_dataset_spec(source_dataset_rid).version, execution)
     types = {TRAINING: training_types, VALIDATION: validation_types, TESTING: testing_types}
     named = {part: _terms(ml, part, more) for part, more in types.items()}
-    table, rids = _members(source, element_table)
-    parts = _divide(source, table, rids, plan)
+    table, rids = _members(source, version, element_table)
+    parts = _divide(source, version, table, rids, plan)
+    _require_members(ml, table, parts)
     counts = {part.lower(): len(members) for part, members in parts.items()}
     said = ", ".join(f"{part} {number}" for part, number in counts.items())
-    description = (
-        split_description or f"Split of {source.dataset_rid}@{source.current_version}: {plan.strategy()}; {said}"
-    )
+    description = split_description or f"Split of {source.dataset_rid}@{version}: {plan.strategy()}; {said}"
     if dry_run:
         return SplitResult(dict.fromkeys(("split", *counts), ""), counts, description)
     what: dict[str, Any] = {"table": table, "parts": parts, "types": named, "description": description}
+    spec = DatasetSpec(rid=source.dataset_rid, version=version, materialize=False)
     if execution is not None:
-        made = _make(ml, execution, source, **what)
+        made = _make(ml, execution, spec, **what)
         return SplitResult(made, counts, description)
-    with _own_execution(ml, source, workflow_type, description) as own:
-        made = _make(ml, own, source, **what)
+    with _own_execution(ml, spec, workflow_type, description) as own:
+        made = _make(ml, own, spec, **what)
     own.commit_output_assets()
     return SplitResult(made, counts, description)
 
@@ -165,8 +175,32 @@ def _terms(ml: DerivaML, part: str, more: Types) -> list[str]:
     return list(dict.fromkeys([part, *known]))
 
 
-def _members(source: Dataset, element_table: str | None) -> tuple[str, list[str]]:
-    found = {table: rows for table, rows in source.list_dataset_members(recurse=True).items() if table != "Dataset"}
+def _version(source: Dataset, wanted: DatasetVersion | None, execution: Execution | None) -> DatasetVersion:
+    """
+    The version that is divided: what is recorded as the input.
+
+    Raises:
+        DerivaMLDatasetNotFound: there is no such version, or it is a development label.
+    """
+    inputs = execution.configuration.datasets if execution is not None else ()
+    known = next((spec.version for spec in inputs if spec.rid == source.dataset_rid), None)
+    entry = source.record.at(wanted or known)
+    source.record.require_release(entry)
+    newest = source.record.history[-1].dataset_version
+    if not newest.is_released:
+        log.warning(
+            "dataset %s has changes since %s (%s): they take no part in the split; "
+            "increment_dataset_version releases them",
+            source.dataset_rid,
+            entry.dataset_version,
+            newest,
+        )
+    return entry.dataset_version
+
+
+def _members(source: Dataset, version: DatasetVersion, element_table: str | None) -> tuple[str, list[str]]:
+    members = source.list_dataset_members(recurse=True, version=version)
+    found = {table: rows for table, rows in members.items() if table != "Dataset"}
     found = {table: rows for table, rows in found.items() if rows}
     if element_table is None and len(found) != 1:
         what = f"has members of {', '.join(found)}: say which with element_table" if found else "has no members"
@@ -180,7 +214,17 @@ def _members(source: Dataset, element_table: str | None) -> tuple[str, list[str]
     return table, sorted(row["RID"] for row in found[table])
 
 
-def _divide(source: Dataset, table: str, rids: list[str], plan: _Plan) -> dict[str, list[str]]:
+def _require_members(ml: DerivaML, table: str, parts: Mapping[str, Sequence[str]]) -> None:
+    """
+    A row that was a member then may be gone since.
+
+    Raises:
+        DerivaMLValidationError: it can't be a member of a new dataset; nothing was written.
+    """
+    group_members(ml.session, {table: [rid for rids in parts.values() for rid in rids]})
+
+
+def _divide(source: Dataset, version: DatasetVersion, table: str, rids: list[str], plan: _Plan) -> dict[str, list[str]]:
     if plan.missing not in _MISSING:
         raise DerivaMLValidationError(f"stratify_missing={plan.missing!r}: one of {', '.join(_MISSING)}")
     if plan.column is None and plan.function is None:
@@ -189,7 +233,7 @@ def _divide(source: Dataset, table: str, rids: list[str], plan: _Plan) -> dict[s
         return _named(rids, chosen)
     if plan.column is not None and plan.function is not None:
         raise DerivaMLValidationError("give stratify_by_column or selection_fn, not both")
-    bag = source.download_dataset_bag(source.current_version, materialize=False)
+    bag = source.download_dataset_bag(version, materialize=False)
     rows = _joined(bag, table, rids, plan)
     if plan.function is not None:
         frame, order = _frame(rows), list(rows)
@@ -248,38 +292,31 @@ def _named(rids: Sequence[str], chosen: Mapping[str, Sequence[int]]) -> dict[str
     return {part: [rids[index] for index in indexes] for part, indexes in chosen.items()}
 
 
-def _own_execution(ml: DerivaML, source: Dataset, workflow_type: str, description: str) -> Execution:
-    from deriva_ml_core.datasets.specs import DatasetSpec
+def _own_execution(ml: DerivaML, spec: DatasetSpec, workflow_type: str, description: str) -> Execution:
     from deriva_ml_core.executions.configuration import ExecutionConfiguration
 
     ml.add_term("Workflow_Type", workflow_type, "Divides datasets")
     workflow = ml.create_workflow("Dataset split", workflow_type, "Divides a dataset into parts")
-    spec = DatasetSpec(rid=source.dataset_rid, version=source.current_version, materialize=False)
     return ml.create_execution(ExecutionConfiguration(workflow=workflow, datasets=[spec], description=description))
 
 
 def _make(
     ml: DerivaML,
     execution: Execution,
-    source: Dataset,
+    source: DatasetSpec,
     *,
     table: str,
     parts: Mapping[str, Sequence[str]],
     types: Mapping[str, Sequence[str]],
     description: str,
 ) -> dict[str, str]:
-    from deriva_ml_core.datasets.specs import DatasetSpec
-
-    if source.dataset_rid not in execution.dataset_rids:
-        execution.download_dataset_bag(
-            DatasetSpec(rid=source.dataset_rid, version=source.current_version, materialize=False)
-        )
+    execution.download_dataset_bag(source)  # records it as an input, unless it is one
     for term in ("Split", *parts):
         ml.add_term("Dataset_Type", term, f"{term} part of a dataset")
     made: dict[str, str] = {}
     for part, rids in parts.items():
-        dataset = execution.create_dataset(types[part], description=f"{part} part of {source.dataset_rid}")
-        dataset.add_dataset_members({table: rids})
+        dataset = execution.create_dataset(types[part], description=f"{part} part of {source}")
+        dataset.add_dataset_members({table: rids}, validate=False)
         made[part.lower()] = dataset.dataset_rid
     parent = execution.create_dataset("Split", description=description)
     parent.add_dataset_members({"Dataset": list(made.values())})

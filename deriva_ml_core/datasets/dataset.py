@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.datasets import members as membership
-from deriva_ml_core.datasets.dataset_facts import DatasetFacts, Handle, insert_types, session_of, terms_of
+from deriva_ml_core.datasets.dataset_facts import DatasetFacts, insert_types, terms_of
 from deriva_ml_core.datasets.features import find_features
 from deriva_ml_core.datasets.history import (
     DATASET,

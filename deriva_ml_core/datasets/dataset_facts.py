@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.handle import Handle, handle_of, session_of
 from deriva_ml_core.datasets.history import DATASET, DatasetHistory, DatasetRecord, read_dataset
 from deriva_ml_core.errors import DerivaMLException
 
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
     from deriva_ml_core.datasets.versions import DatasetVersion
 
 DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
-
-
-class Handle(Protocol):
-    """What a dataset uses of the user's DerivaML, where it was opened by one."""
-
-    @property
-    def session(self) -> CatalogSession:
-        """The catalog."""
-
-    @property
-    def cache_dir(self) -> Path:
-        """Where bags are kept."""
 
 
 class DatasetFacts:
@@ -43,7 +32,7 @@ class DatasetFacts:
         cache_dir: Path | None = None,
         record: DatasetRecord | None = None,
     ) -> None:
-        self._handle: Handle | None = _handle_of(catalog)
+        self._handle: Handle | None = handle_of(catalog)
         self.session = session_of(catalog)
         self.cache_dir = cache_dir or (self._handle.cache_dir if self._handle else None)
         self.dataset_rid, self.execution_rid = dataset_rid, execution_rid
@@ -142,16 +131,6 @@ class DatasetFacts:
 
     def _table(self, name: str) -> Table:
         return self.session.model.ml_table(name)
-
-
-def session_of(catalog: CatalogSession | Handle) -> CatalogSession:
-    """The session of a user's handle, or the session itself."""
-    handle = _handle_of(catalog)
-    return handle.session if handle else catalog  # type: ignore[return-value]  # what has no session is one
-
-
-def _handle_of(catalog: Any) -> Handle | None:
-    return catalog if hasattr(catalog, "session") else None
 
 
 def terms_of(session: CatalogSession, dataset_types: str | Iterable[str]) -> list[str]:

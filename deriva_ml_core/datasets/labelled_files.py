@@ -69,6 +69,7 @@ def read_labelled_files(
     file_column: str | None = None,
     pattern: str = "*",
     folder_label: str | None = None,
+    follow_links: bool = False,
     hashed: Callable[[Path], None] = lambda _: None,
 ) -> LabelledFiles:
     """
@@ -78,15 +79,17 @@ def read_labelled_files(
         labels: a CSV (or TSV) file; None: there are none.
         file_column: the column that names the file; found by its name where None, else the first.
         pattern: of the names of the files to take, such as "*.png". Hidden files are never taken.
+        follow_links: take files outside of the folder that symbolic links lead to; without it, each is a problem, as
+            are links to folders, which are never followed.
         folder_label: makes the name of each file's folder a label of this name.
         hashed: told of each file when its checksum is known.
 
     Raises:
         DerivaMLValidationError: folder or CSV can't be read. What is wrong with single files is in `problems`.
     """
-    paths = _paths(folder, pattern, labels)
-    table = None if labels is None else _Table.read(labels, file_column)
     problems: list[str] = []
+    paths = _paths(folder, pattern, labels, problems, follow_links=follow_links)
+    table = None if labels is None else _Table.read(labels, file_column)
     rows = {} if table is None else _match(table, folder, paths, problems)
     if folder_label is not None:
         for path in paths:
@@ -121,18 +124,30 @@ def read_labelled_files(
 # --- inside ---
 
 
-def _paths(folder: Path, pattern: str, labels: Path | None) -> list[Path]:
+def _paths(folder: Path, pattern: str, labels: Path | None, problems: list[str], *, follow_links: bool) -> list[Path]:
+    """The files of the folder; a link that can't be taken is a problem, for it would be missed or bring a stranger."""
     if not folder.is_dir():
         raise DerivaMLValidationError(f"{folder} is {'a file' if folder.exists() else 'not there'}: give a folder")
     own = labels.resolve() if labels is not None else None
-    found = [
-        path
-        for path in sorted(folder.rglob(pattern))
-        if path.is_file()
-        and path.resolve() != own
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not found:
+    root = folder.resolve()
+    found = []
+    folder_links = (path for path in folder.rglob("*") if path.is_symlink() and path.is_dir())
+    for path in sorted({*folder.rglob(pattern), *folder_links}):
+        relative = path.relative_to(folder)
+        target = path.resolve()
+        if any(part.startswith(".") for part in relative.parts) or target == own:
+            continue
+        if path.is_symlink() and not path.is_file():
+            what = "a folder, which is not followed" if path.is_dir() else "nothing"
+            problems.append(f"{shown(relative.as_posix())} is a link to {what} ({shown(str(path.readlink()))})")
+        elif not target.is_relative_to(root) and not follow_links:
+            problems.append(
+                f"{shown(relative.as_posix())} leads out of the folder, to {shown(str(target))}: "
+                "--follow-links (follow_links=True) takes it"
+            )
+        elif path.is_file():
+            found.append(path)
+    if not found and not problems:
         raise DerivaMLValidationError(f"{folder} has no files that are called like {pattern!r}")
     return found
 

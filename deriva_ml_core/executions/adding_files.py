@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deriva_ml_core.assets.file_specs import FileSpec
 from deriva_ml_core.assets.local_files import FILE_TABLE, record_where_they_are
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.datasets.dataset import Dataset, create_dataset
 from deriva_ml_core.errors import DerivaMLSchemaError, DerivaMLValidationError
 
@@ -21,7 +22,7 @@ DIRECTORY_TYPE, DIRECTORY_TABLE = "Directory", "Directory_Dataset"
 
 
 def add_files(
-    session: CatalogSession,
+    catalog: CatalogSession | Handle,
     files: Iterable[FileLike] | FileLike,
     *,
     execution_rid: str,
@@ -29,12 +30,12 @@ def add_files(
     description: str = "",
     chunk_size: int = 500,
     root_name: str | None = None,
-    cache_dir: Path | None = None,
 ) -> Dataset:
     """
     Record files that stay where they are, and the dataset that they make.
 
     Args:
+        catalog: the user's handle, which the dataset keeps, or a session.
         files: specs, or paths of files and folders of this machine.
         dataset_types: terms of Dataset_Type, beside File and, where the catalog knows it, Directory.
         chunk_size: files whose rows travel together.
@@ -47,6 +48,7 @@ def add_files(
         DerivaMLInvalidTerm: a type is no term. DerivaMLValidationError: a path is not there; there is no file.
             Nothing was recorded.
     """
+    session = session_of(catalog)
     specs = list(_specs(files))
     if not specs:
         raise DerivaMLValidationError("add_files was given no file")
@@ -57,21 +59,20 @@ def add_files(
     folders: dict[PurePosixPath, list[str]] = {}
     for spec, rid in zip(specs, rids, strict=True):
         folders.setdefault(spec.path.parent, []).append(rid)
-    maker = _Maker(session, types, description, execution_rid, cache_dir)
+    maker = _Maker(catalog, types, description, execution_rid)
     return maker.make(folders, root_name)
 
 
 class _Maker:
     def __init__(
         self,
-        session: CatalogSession,
+        catalog: CatalogSession | Handle,
         types: Sequence[str],
         description: str,
         execution_rid: str,
-        cache_dir: Path | None,
     ) -> None:
-        self._session, self._types, self._description = session, types, description
-        self._execution, self._cache_dir = execution_rid, cache_dir
+        self._catalog, self._types, self._description = catalog, types, description
+        self._session, self._execution = session_of(catalog), execution_rid
 
     def make(self, folders: dict[PurePosixPath, list[str]], root_name: str | None) -> Dataset:
         """One dataset for each folder with files, all below the one of the folder that holds them all."""
@@ -92,11 +93,10 @@ class _Maker:
         path = str(PurePosixPath(name) / folder.relative_to(root))
         about = self._description if folder == root else f"{self._description} ({path})".strip()
         dataset = create_dataset(
-            self._session,
+            self._catalog,
             dataset_types=self._types,
             description=about or path,
             execution_rid=self._execution,
-            cache_dir=self._cache_dir,
         )
         if rids:
             dataset.add_dataset_members({FILE_TABLE: rids}, execution_rid=self._execution, validate=False)

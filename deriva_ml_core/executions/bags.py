@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLDatasetNotFound, nearest
 from deriva_ml_core.executions.validation import DatasetInput
 
 if TYPE_CHECKING:
+    from deriva_ml_core.catalog.handle import Handle
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.executions.reporting import Reporter
-
-
-class BagSource(Protocol):
-    """What bringing bags needs of the user's handle."""
-
-    @property
-    def session(self) -> CatalogSession:
-        """The catalog."""
-
-    @property
-    def cache_dir(self) -> Path:
-        """Where bags are kept by content."""
 
 
 class DatasetBags(Sequence["DatasetBag"]):
@@ -77,7 +65,7 @@ class DatasetBags(Sequence["DatasetBag"]):
 
 
 def fetch_bags(
-    ml: BagSource, datasets: Sequence[DatasetInput], *, execution_rid: str | None, reporter: Reporter
+    ml: Handle, datasets: Sequence[DatasetInput], *, execution_rid: str | None, reporter: Reporter
 ) -> DatasetBags:
     """
     Bring the bags, from the cache where it has them, and link the datasets to the execution.
@@ -102,7 +90,7 @@ def fetch_bags(
     return DatasetBags(bags)
 
 
-def _described(ml: BagSource, dataset: DatasetInput) -> str:
+def _described(ml: Handle, dataset: DatasetInput) -> str:
     """Rows, files and bytes, and what of them is here; a few requests, which a run that is recorded does without."""
     from deriva_ml_core.datasets.estimates import bag_info
 

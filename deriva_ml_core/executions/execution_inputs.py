@@ -82,9 +82,7 @@ class ExecutionInputs(ExecutionLife):
 
     def list_input_datasets(self) -> list[Dataset]:
         """The datasets that the catalog has as its inputs."""
-        from deriva_ml_core.datasets.dataset import Dataset
-
-        return [Dataset(self._ml, one.dataset_rid) for one in self.execution_record.list_input_datasets()]
+        return self.execution_record.list_input_datasets()
 
     def list_assets(self, asset_role: str | None = None) -> list[Asset]:
         """The assets that the catalog has as its "Input" or "Output"."""

@@ -143,7 +143,7 @@ class ExecutionLife:
             DerivaMLExecutionError: a dry run has none.
         """
         self._require_record("read its record")
-        record = lookup_execution(self._session, self.execution_rid)
+        record = lookup_execution(self._ml, self.execution_rid)
         record.start_time, record.stop_time = self.start_time, self.stop_time
         return record
 

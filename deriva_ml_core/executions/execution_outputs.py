@@ -242,14 +242,13 @@ class ExecutionOutputs(ExecutionLife):
 
         self._require_record("record files")
         return add_files(
-            self._session,
+            self._ml,
             files,
             execution_rid=self.execution_rid,
             dataset_types=dataset_types,
             description=description,
             chunk_size=chunk_size,
             root_name=root_name,
-            cache_dir=self._ml.cache_dir,
         )
 
     def add_features(self, features: Iterable[FeatureRecord]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.filters import Between
+from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.errors import DerivaMLExecutionError, DerivaMLExecutionNotFound
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import linked_assets
@@ -26,7 +27,7 @@ class ExecutionRecord:
     One execution's row, and what hangs on it. Setting `status` or `description` writes to the catalog.
 
     Args:
-        session: its catalog; a record without one only holds values.
+        session: its catalog, or the user's handle on it; a record without one only holds values.
         start_time, stop_time: of the model; the catalog has no columns for them, so None where nobody else knows.
         duration: the text of the catalog.
     """
@@ -41,7 +42,7 @@ class ExecutionRecord:
         stop_time: datetime | None = None,
         duration: str | None = None,
         *,
-        session: CatalogSession | None = None,
+        session: CatalogSession | Handle | None = None,
         status_detail: str | None = None,
         durations: dict[str, float] | None = None,
         created: str | None = None,
@@ -53,12 +54,12 @@ class ExecutionRecord:
         self.start_time, self.stop_time, self.duration = start_time, stop_time, duration
         self.durations = durations or {}
         self.created = created
-        self._session = session
+        self._opened_by = session
 
     @classmethod
-    def from_row(cls, session: CatalogSession, row: dict[str, Any]) -> ExecutionRecord:
+    def from_row(cls, catalog: CatalogSession | Handle, row: dict[str, Any]) -> ExecutionRecord:
         """The record of a row of Execution, of either generation."""
-        generation = session.model.generation
+        generation = session_of(catalog).model.generation
         columns = {phase: row.get(column) for phase, column in generation.durations.items()}
         return cls(
             row["RID"],
@@ -66,7 +67,7 @@ class ExecutionRecord:
             generation.read_status(row.get("Status")),
             row.get("Description"),
             duration=columns.get("execution"),
-            session=session,
+            session=catalog,
             status_detail=row.get("Status_Detail"),
             durations={p: seconds for p, text in columns.items() if (seconds := parse_duration(text)) is not None},
             created=row.get("RCT"),
@@ -124,7 +125,7 @@ class ExecutionRecord:
 
         table = self._catalog.model.ml_table("Dataset_Execution")
         links = rows.select(self._catalog, table, {"Execution": self.execution_rid})
-        return [Dataset(self._catalog, rid) for rid in sorted({row["Dataset"] for row in links})]
+        return [Dataset(self._owner, rid) for rid in sorted({row["Dataset"] for row in links})]
 
     def list_assets(self, asset_role: str | None = None) -> list[Asset]:
         """The assets that it used ("Input") or made ("Output"); all without a role."""
@@ -161,10 +162,14 @@ class ExecutionRecord:
     # --- inside ---
 
     @property
-    def _catalog(self) -> CatalogSession:
-        if self._session is None:
+    def _owner(self) -> CatalogSession | Handle:
+        if self._opened_by is None:
             raise DerivaMLExecutionError(f"the record of execution {self.execution_rid} is not tied to a catalog")
-        return self._session
+        return self._opened_by
+
+    @property
+    def _catalog(self) -> CatalogSession:
+        return session_of(self._owner)
 
     def _write(self, **columns: Any) -> None:
         table = self._catalog.model.ml_table("Execution")
@@ -172,16 +177,17 @@ class ExecutionRecord:
 
     def _records(self, rids: Sequence[str]) -> list[ExecutionRecord]:
         found = rows.select_by_rids(self._catalog, self._catalog.model.ml_table("Execution"), rids) if rids else {}
-        return [ExecutionRecord.from_row(self._catalog, found[rid]) for rid in rids if rid in found]
+        return [ExecutionRecord.from_row(self._owner, found[rid]) for rid in rids if rid in found]
 
 
-def lookup_execution(session: CatalogSession, rid: str) -> ExecutionRecord:
+def lookup_execution(catalog: CatalogSession | Handle, rid: str) -> ExecutionRecord:
     """
     The record of one execution.
 
     Raises:
         DerivaMLExecutionNotFound: the RID is no execution's; the message says what it is, where it is something.
     """
+    session = session_of(catalog)
     known = rows.select_by_rids(session, session.model.ml_table("Execution"), [rid]) if rows.is_rid(rid) else {}
     row = known.get(rows.normal_rid(rid))
     if row is None:
@@ -191,11 +197,11 @@ def lookup_execution(session: CatalogSession, rid: str) -> ExecutionRecord:
             f"{rid} is not an execution of catalog {session.catalog_id}: {what}; "
             "`deriva-ml-executions list` shows those there are"
         )
-    return ExecutionRecord.from_row(session, row)
+    return ExecutionRecord.from_row(catalog, row)
 
 
 def find_executions(
-    session: CatalogSession,
+    catalog: CatalogSession | Handle,
     *,
     workflow: str | Workflow | None = None,
     workflow_type: str | None = None,
@@ -218,6 +224,7 @@ def find_executions(
         rids: none but these.
         limit: at most so many.
     """
+    session = session_of(catalog)
     filters: dict[str, Any] = {}
     if workflow is not None:
         filters["Workflow"] = [workflow if isinstance(workflow, str) else workflow.workflow_rid]
@@ -241,7 +248,7 @@ def find_executions(
         found: Iterable[dict[str, Any]] = some[:limit]
     else:
         found = rows.select(session, table, filters, sort=("-RCT",), limit=limit)
-    yield from (ExecutionRecord.from_row(session, row) for row in found)
+    yield from (ExecutionRecord.from_row(catalog, row) for row in found)
 
 
 def _workflows_of_type(session: CatalogSession, workflow_type: str) -> list[str]:

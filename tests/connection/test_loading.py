@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deriva_ml_core.assets.names import shown
 from deriva_ml_core.cli.load_dataset import main
 from deriva_ml_core.connection.loading import load_folder
 from deriva_ml_core.datasets.labelled_files import read_labelled_files
@@ -126,6 +127,42 @@ def test_all_that_is_wrong_is_told_together_and_nothing_is_written(new_ml, pictu
     assert not [path for method, path in server_log if method != "GET"]
     made = load_folder(new_ml, folder, labels, skip_problems=True)
     assert made.new_files == 6
+
+
+def test_links_that_lead_out_of_the_folder_are_refused_unless_wanted(new_ml, pictures, tmp_path, server_log):
+    """A folder from elsewhere must not bring a file of this machine; what is left out is named, never missed."""
+    folder, _ = pictures
+    secret = tmp_path / "id_rsa"
+    secret.write_text("secret")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "9.png").write_text("nine")
+    (folder / "stranger.png").symlink_to(secret)
+    (folder / "more").symlink_to(other)
+    (folder / "broken.png").symlink_to("nowhere.png")
+    (folder / "again.png").symlink_to("a/0.png")
+    told = [
+        "'broken.png' is a link to nothing ('nowhere.png')",
+        f"'more' is a link to a folder, which is not followed ({shown(str(other))})",
+        f"'stranger.png' leads out of the folder, to {shown(str(secret))}: --follow-links (follow_links=True) takes it",
+    ]
+    with pytest.raises(DerivaMLValidationError) as caught:
+        load_folder(new_ml, folder)
+    assert list(caught.value.problems) == told
+    with pytest.raises(DerivaMLValidationError) as caught:
+        load_folder(new_ml, folder, follow_links=True)
+    assert list(caught.value.problems) == told[:2]
+    with pytest.raises(DerivaMLValidationError):
+        load_folder(new_ml, folder, pattern="stranger*", skip_problems=True)
+    assert not [path for method, path in server_log if method != "GET"]
+
+    made = load_folder(new_ml, folder, skip_problems=True)
+    assert list(made.skipped) == told
+    assert sorted(row["Filename"] for row in new_ml.get_table_as_dict("Image")) == [
+        *(f"{n}.png" for n in range(6)),
+        "again.png",
+    ]
+    assert load_folder(new_ml, folder, skip_problems=True, follow_links=True).new_files == 1
 
 
 @pytest.mark.parametrize(

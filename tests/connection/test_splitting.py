@@ -1,6 +1,7 @@
 """split_dataset and its command: new datasets, made by an execution whose input is the source."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -60,6 +61,47 @@ def test_the_same_seed_gives_the_same_split(new_ml, source, workflow):
     assert [cells(new_ml, one[part]) for part in one.counts] == [cells(new_ml, two[part]) for part in two.counts]
     history = new_ml.lookup_dataset(two["testing"]).dataset_history()
     assert {entry.execution_rid for entry in history[:1]} == {execution.execution_rid}
+
+
+def test_the_members_are_those_of_the_version_that_is_recorded(new_ml, source, workflow):
+    """What the catalog says since then takes no part, or the split could not be made again."""
+    rid = source.dataset_rid
+    first = set(cells(new_ml, rid))
+    late = rows.insert_one(new_ml.session, "Cell", Shape="flat", Size=20)["RID"]
+    rows.insert_one(new_ml.session, "Dataset_Cell", Dataset=rid, Cell=late)  # as another tool might, without a version
+
+    def divided(made):
+        return set(cells(new_ml, made["training"])) | set(cells(new_ml, made["testing"]))
+
+    assert divided(split_dataset(new_ml, rid)) == first
+    source.increment_dataset_version("minor")
+    assert divided(split_dataset(new_ml, rid)) == first | {late}
+    old = split_dataset(new_ml, f"{rid}@0.2.0", stratify_by_column="Cell.Shape")
+    assert divided(old) == first
+    assert f"Split of {rid}@0.2.0" in new_ml.lookup_dataset(old["split"]).description
+    with new_ml.create_execution(workflow=workflow, datasets=[f"{rid}@0.2.0"]) as execution:
+        assert divided(split_dataset(new_ml, rid, execution)) == first
+
+
+def test_what_cannot_be_divided_any_more_is_told_before_anything_is_written(new_ml, source, caplog):
+    """Members whose rows are gone since, versions that are not there, and changes that no version has."""
+    rid = source.dataset_rid
+    gone = next(iter(cells(new_ml, rid)))
+    rows.insert_one(new_ml.session, "deriva-ml:Dataset_Version", Dataset=rid, Version="0.2.0.post1.dev1")
+    split_dataset(new_ml, rid, dry_run=True)
+    assert f"{rid} has changes since 0.2.0 (0.2.0.post1.dev1)" in caplog.text
+    source.delete_dataset_members({"Cell": [gone]})
+    rows.delete(new_ml.session, "Cell", [gone])
+    before = len(list(new_ml.find_executions()))
+
+    for named, kind, told in (
+        (f"{rid}@0.2.0", DerivaMLValidationError, f"no row of Cell: {gone}"),
+        (f"{rid}@7.0.0", DerivaMLDatasetNotFound, "no version 7.0.0; its versions: 0.1.0, 0.2.0, 0.3.0"),
+        (f"{rid}@latest", DerivaMLValidationError, "not a dataset version"),
+    ):
+        with pytest.raises(kind, match=re.escape(told)):
+            split_dataset(new_ml, named)
+    assert len(list(new_ml.find_executions())) == before
 
 
 def test_stratified_parts_have_the_proportions_of_the_whole(new_ml, source):

@@ -59,6 +59,20 @@ def test_a_second_time_the_rows_are_used_again(new_ml, workflow, folder):
     assert new_ml.list_files() == before
 
 
+def test_what_comes_back_is_the_users_own(new_ml, workflow, folder):
+    """The dataset, and those that a record names, can be downloaded, and know who used them."""
+    execution = new_ml.create_execution(workflow=workflow)
+    made = [execution.add_files(folder), new_ml.add_files(folder, execution.execution_rid)]
+    with new_ml.create_execution(workflow=workflow, datasets=[made[0].dataset_rid]) as reader:
+        pass
+
+    (used,) = new_ml.lookup_execution(reader.execution_rid).list_input_datasets()
+    for dataset in (*made, used):
+        assert len(dataset.download_dataset_bag().list_dataset_members(recurse=True)["File"]) == 4
+    for dataset in (made[0], used):
+        assert [one.execution_rid for one in dataset.list_executions()] == [reader.execution_rid]
+
+
 def test_specs_name_files_anywhere(new_ml, workflow, tmp_path):
     """Files behind URLs, from a list of JSON lines; with types, which are terms."""
     spec = {"url": "https://example.org/d/x.bin", "md5": "A" * 32, "length": 7, "file_types": ["Model_File"]}
