@@ -16,7 +16,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from deriva_ml_core.errors import DerivaMLException, DerivaMLExecutionError, DerivaMLUploadError
+from deriva_ml_core.errors import (
+    DerivaMLConfigurationError,
+    DerivaMLException,
+    DerivaMLExecutionError,
+    DerivaMLUploadError,
+)
 from deriva_ml_core.executions.children import Unstarted
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.states import Status
@@ -24,16 +29,13 @@ from deriva_ml_core.executions.sweeps import JobNotStartedError
 from deriva_ml_hydra_plugins.callback import callback_of
 from deriva_ml_hydra_plugins.isolation import isolated
 from deriva_ml_hydra_plugins.joblines import plain_job_lines
-from deriva_ml_hydra_plugins.sweep import RunningSweep
 
 
 class RecordedLauncher:
     """The chosen launcher, watched."""
 
     def __init__(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        callback = callback_of(hydra_context)
-        assert callback.running is not None
-        self._sweep: RunningSweep = callback.running
+        self._callback = callback = callback_of(hydra_context)
         # Back where it was: what is saved and sent to the jobs says what the user chose.
         with read_write(config), open_dict(config.hydra):
             config.hydra.launcher = callback.chosen_launcher
@@ -45,7 +47,7 @@ class RecordedLauncher:
     @property
     def jobs(self) -> dict[int, list[str]]:
         """The jobs that are planned, by number; {} where the sweeper decides as it goes."""
-        return self._sweep.plan.jobs or {}
+        return self._callback.open().plan.jobs or {}
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """
@@ -58,7 +60,17 @@ class RecordedLauncher:
         return self.launch_jobs(dict(enumerate(map(list, job_overrides), initial_job_idx)))
 
     def launch_jobs(self, jobs: Mapping[int, list[str]]) -> Sequence[JobReturn]:
-        """The same for jobs of any numbers."""
+        """
+        The same for jobs of any numbers.
+
+        Raises:
+            DerivaMLConfigurationError: there are none: a sweeper that goes on like this never ends.
+        """
+        if not jobs:
+            raise DerivaMLConfigurationError(
+                "the sweeper launches batches without any job: hydra.sweeper.n_jobs, where it has that, is at least 1"
+            )
+        self._sweep = self._callback.open()
         self._sweep.launching(jobs)
         try:
             with (

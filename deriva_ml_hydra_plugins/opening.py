@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -29,9 +30,52 @@ ON_FAILURE = ("continue", "stop")
 _SLURM_LAUNCHER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 
 
-def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True, report: bool = True) -> RunningSweep | None:
+@dataclass(frozen=True, slots=True)
+class CheckedSweep:
+    """A sweep that can run as it is, of which nothing is written yet; its connection is open."""
+
+    ml: DerivaML
+    plan: Plan
+    manner: Manner
+    resumption: Resumption | None
+    configuration: ExecutionConfiguration
+    code: CodeReference
+    document: Mapping[str, Any]
+
+    def open(self) -> RunningSweep:
+        """
+        Open its parent.
+
+        Raises:
+            DerivaMLException: the catalog refuses, or the code is another than that of the sweep to resume.
+        """
+        try:
+            with as_current(self.plan.first):
+                return self._open()
+        except BaseException:  # Ctrl-C too: no connection stays open without anybody who closes it
+            self.ml.close()
+            raise
+
+    def _open(self) -> RunningSweep:
+        facts = code_facts(self.code)
+        if self.resumption is not None:
+            self.resumption.require_code(facts)
+            execution = reopen(self.ml, self.resumption)
+            return RunningSweep(self.ml, execution, self.plan, self.manner, jobs=self.resumption.jobs)
+        recover_quietly(self.ml)
+        document = {**self.document, "code": facts}
+        reporter = reporting.current(self.ml.plugins)
+        execution = self.ml.create_execution(self.configuration, code=self.code, sweep=document, reporter=reporter)
+        return RunningSweep(self.ml, execution, self.plan, self.manner)
+
+    def leave(self) -> None:
+        """It is not opened after all."""
+        self.ml.close()
+
+
+def check_sweep(config: DictConfig, on_failure: str, *, table: bool = True, report: bool = True) -> CheckedSweep | None:
     """
-    Check a sweep and open its parent.
+    Check a sweep as a whole.
 
     Returns:
         None where there is nothing to record: another kind of application, or a dry run.
@@ -55,10 +99,10 @@ def open_sweep(config: DictConfig, on_failure: str, *, table: bool = True, repor
         return None
     with as_current(plan.first):
         manner = Manner(stop_on_failure=on_failure == "stop", table=table, report=report)
-        return _open(config, plan, resumption, manner)
+        return _check(config, plan, resumption, manner)
 
 
-def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner: Manner) -> RunningSweep:
+def _check(config: DictConfig, plan: Plan, resumption: Resumption | None, manner: Manner) -> CheckedSweep:
     connection = _one_connection(plan)
     if _launches_slurm_jobs(config):
         _require_served_catalog(connection)
@@ -74,28 +118,14 @@ def _open(config: DictConfig, plan: Plan, resumption: Resumption | None, manner:
         code = subject.code if subject is not None else _code_of(model)
         if code.warning:
             reporting.current(ml.plugins).warn(code.warning)
-        facts = code_facts(code)
-        if resumption is not None:
-            resumption.require_code(facts)
-            execution = reopen(ml, resumption)
-            return RunningSweep(ml, execution, plan, manner, jobs=resumption.jobs)
-        recover_quietly(ml)
-        execution = ml.create_execution(
-            ExecutionConfiguration(
-                workflow=workflow,
-                description=HydraFacts().described(str(plan.first.get("description") or "")),
-                config_choices=_common_choices(plan),
-            ),
-            code=code,
-            sweep={
-                **_document(config, plan),
-                "code": facts,
-                "report": manner.report,
-                "subject": dict(subject.facts) if subject is not None else None,
-            },
-            reporter=reporting.current(ml.plugins),
+        configuration = ExecutionConfiguration(
+            workflow=workflow,
+            description=HydraFacts().described(str(plan.first.get("description") or "")),
+            config_choices=_common_choices(plan),
         )
-        return RunningSweep(ml, execution, plan, manner)
+        facts = dict(subject.facts) if subject is not None else None
+        document = {**_document(config, plan), "report": manner.report, "subject": facts}
+        return CheckedSweep(ml, plan, manner, resumption, configuration, code, document)
     except BaseException:  # Ctrl-C too: no connection stays open without anybody who closes it
         ml.close()
         raise

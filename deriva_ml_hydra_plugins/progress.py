@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,11 +130,12 @@ class Progress(Protocol):
 
 
 class PlainLines:
-    """A line for each job that has ended."""
+    """A line for each job that has ended. Two threads look: the one that runs jobs, and the one that watches them."""
 
     def __init__(self, parent: str, jobs: Jobs, reporter: Reporter) -> None:
         self._parent, self._jobs, self._reporter = parent, jobs, reporter
-        self._told: set[int] | None = None
+        self._told: set[int] = set()
+        self._looking = threading.Lock()
 
     def start(self) -> None:
         """Of jobs that have ended before nothing is told."""
@@ -141,17 +143,18 @@ class PlainLines:
 
     def look(self) -> None:
         """Tell of those that have ended since."""
-        told = self._told if self._told is not None else set()
-        views = self._jobs.views()
-        ended = [view for view in views if view.status.is_final]
-        for view in ended:
-            if view.number not in told:
-                told.add(view.number)
-                took = f" in {duration_words(view.seconds)}" if view.seconds is not None else ""
-                self._reporter.say(
-                    f"job {view.number} ({view.rid}, {view.overrides}): {view.status.value}{took} "
-                    f"[{len(told)} of {len(views)}]"
-                )
+        with self._looking:
+            views = self._jobs.views()
+            for view in views:
+                if view.status.is_final and view.number not in self._told:
+                    self._told.add(view.number)
+                    self._say(view, len(views))
+
+    def _say(self, view: JobView, of: int) -> None:
+        took = f" in {duration_words(view.seconds)}" if view.seconds is not None else ""
+        self._reporter.say(
+            f"job {view.number} ({view.rid}, {view.overrides}): {view.status.value}{took} [{len(self._told)} of {of}]"
+        )
 
     def stop(self) -> None:
         """The rest is the report's."""

@@ -92,6 +92,7 @@ class RunningSweep:
         self.jobs: dict[int, SweepJob] = dict(jobs or {})
         self.unstarted: dict[int, Unstarted] = {}
         self.failures: dict[int, BaseException] = {}
+        self._job_runs_here = False
         self.over = False  # whether the launcher has given back all jobs
         self.children: list[Child] = []
         self._wants_report = manner.report
@@ -145,6 +146,16 @@ class RunningSweep:
         """SLURM has taken these jobs; whoever ends this sweep's record must know them, also where this process dies."""
         self.jobs |= {number: replace(self.jobs[number], slurm_job=job) for number, job in slurm_jobs.items()}
         keep_jobs(self.facts.folder, self.jobs)
+
+    def job_starts_here(self) -> None:
+        """A job runs in this process: it tells of its end itself."""
+        self._job_runs_here = True
+
+    def job_ends_here(self) -> None:
+        """It has told: now it is counted, before the next one says a word."""
+        self._job_runs_here = False
+        if self.progress is not None:
+            self.progress.look()
 
     def finish(self) -> Status:
         """Give every child and the parent a true end, once."""
@@ -209,7 +220,7 @@ class RunningSweep:
         """A job that is killed has its true status soon, not only when the sweep ends."""
         known, killed = {self.facts.parent}, keeper_of_killed(self._ml)
         while not self._watching.wait(LOOK_EVERY_S):
-            if self.progress is not None:
+            if self.progress is not None and not self._job_runs_here:
                 self.progress.look()
             try:
                 end_the_dead(self._ml.session, self._ml.working_dir, self.facts.parent, known, dict(self.jobs), killed)

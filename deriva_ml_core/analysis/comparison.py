@@ -62,6 +62,9 @@ _NOISE = (
     "os.environ.SGE_*",
     "os.environ.SLURM_*",
 )
+# What scikit-learn sets as it is imported: of jobs that share a process the first has not imported it yet when its
+# environment is recorded. Another value is somebody's own.
+_SET_BY_AN_IMPORT = {"os.environ.KMP_DUPLICATE_LIB_OK": "True", "os.environ.KMP_INIT_AT_FORK": "FALSE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ def _code(facts: Facts, workflow: Mapping[str, Any]) -> Values:
 
 def _environment(snapshot: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in flatten(snapshot):
-        if not _is_noise(name):
+        if not _is_noise(name) and not (name in _SET_BY_AN_IMPORT and _SET_BY_AN_IMPORT[name] == value):
             yield _told(name, value)
 
 

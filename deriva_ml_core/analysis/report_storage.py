@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deriva_ml_core.analysis.documents import find_recorded
 from deriva_ml_core.analysis.report import report_page
 from deriva_ml_core.assets.records import StoredFile, record_files
-from deriva_ml_core.catalog import objects
+from deriva_ml_core.catalog import objects, rows
 from deriva_ml_core.errors import DerivaMLException
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ _TABLE = "Execution_Metadata"  # it describes executions, and is none of what a 
 
 def store_report(session: CatalogSession, rid: str, page: str) -> str:
     """
-    Store a page as an output; the same page is stored once. Its asset's RID.
+    Store a page as an output, in the place of the one that the execution has; its asset's RID.
+
+    A sweep that is resumed, or recovered, has one page, which is of all its jobs; snapshots of the catalog keep what it
+    was.
 
     Raises:
         DerivaMLException: it can't be stored.
@@ -37,6 +42,9 @@ def store_report(session: CatalogSession, rid: str, page: str) -> str:
         size = path.stat().st_size
     file = StoredFile(url, FILE_NAME, size, md5, "What the executions of this sweep were given and measured.")
     table = session.model.ml_table(_TABLE)
+    if earlier := find_recorded(session, [rid], f"^{re.escape(FILE_NAME)}$"):
+        rows.update(session, table, [{"RID": earlier[-1].rid, **file.row()}])
+        return earlier[-1].rid
     recorded = record_files(session, (table.schema, table.name), [file], execution_rid=rid).rids[0]
     if isinstance(recorded, DerivaMLException):
         raise recorded

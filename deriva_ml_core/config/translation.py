@@ -26,6 +26,7 @@ _TWICE = re.compile(r"Multiple values for (\S+)\. To override a value use 'overr
 _ADD_GROUP = re.compile(r"To append to your default list use (\S+)")
 _ITEM = re.compile(r"^(datasets|assets)(\d+)")  # Hydra writes the key of a list's item without brackets
 _EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+_SWEEPERS = {"optuna": "hydra-optuna-sweeper", "ax": "hydra-ax-sweeper", "nevergrad": "hydra-nevergrad-sweeper"}
 _NOISE = re.compile(r"^(See https?://|full_key:|object_type=|reference_type=|For further information|Search path)")
 
 
@@ -47,7 +48,7 @@ def hydra_errors(config_name: str, near: Callable[[str], str] = lambda _: "") ->
     except DerivaMLException:
         raise
     except Exception as err:
-        if getattr(err, _FROM_JOB, False):
+        if is_from_job(err):
             raise
         if (translated := _translate(err, config_name, near)) is None:
             raise
@@ -57,6 +58,16 @@ def hydra_errors(config_name: str, near: Callable[[str], str] = lambda _: "") ->
 def mark_as_from_job(err: BaseException) -> None:
     """Say that a job raised this, so that it is not taken for Hydra's; the mark survives pickling."""
     setattr(err, _FROM_JOB, True)
+
+
+def is_from_job(err: BaseException) -> bool:
+    """Whether a job raised this."""
+    return getattr(err, _FROM_JOB, False)
+
+
+def is_known(err: Exception) -> bool:
+    """Whether it has an owner who is told of it: a job, the user whose error `hydra_errors` makes of it."""
+    return is_from_job(err) or isinstance(err, DerivaMLException) or _translate(err, "", lambda _: "") is not None
 
 
 def _translate(err: Exception, config_name: str, near: Callable[[str], str]) -> DerivaMLException | None:
@@ -125,6 +136,8 @@ def _missing_config(config_name: str, err: MissingConfigException) -> str:
     if group == "hydra/launcher" and option in _EXTRAS:
         extra = _EXTRAS[option]
         return f"hydra/launcher={option} needs the extra {extra!r}: install deriva-ml[{extra}]"
+    if group == "hydra/sweeper" and option in _SWEEPERS:
+        return f"hydra/sweeper={option} needs the package {_SWEEPERS[option]}: uv add {_SWEEPERS[option]}"
     options = list(err.options or ())
     if not group or not options:
         return " ".join(_lines(str(err)))

@@ -74,6 +74,23 @@ def test_where_a_run_ran_is_no_difference_and_what_changes_results_is(recorded, 
     assert found["same"]["environment"] == 8
 
 
+def test_what_an_import_sets_is_no_difference_and_what_a_user_sets_is(recorded, place, capsys):
+    """scikit-learn sets two variables when it is imported, which the first job of a process has not done yet."""
+    imported = {"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"}
+    first, later, own = (
+        Run(environment={**ENVIRONMENT, "os": {"environ": variables}})
+        for variables in ({}, imported, {**imported, "KMP_DUPLICATE_LIB_OK": "1"})
+    )
+    _, (one, two, three) = recorded(first, later, own)
+
+    main(["compare", one, two, "--json", *place])
+    assert json.loads(capsys.readouterr().out)["differences"]["environment"] == {}
+    main(["compare", two, three, "--json", *place])
+    assert json.loads(capsys.readouterr().out)["differences"]["environment"] == {
+        "variable KMP_DUPLICATE_LIB_OK": {two: None, three: "1"}
+    }
+
+
 def test_code_that_differs_is_said_with_its_changes(recorded, place, capsys):
     """Another commit, and files that were not committed."""
     changed = {**ENVIRONMENT, "code": {"commit": "b" * 40, "dirty_paths": ["src/model.py"]}}

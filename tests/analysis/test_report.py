@@ -9,7 +9,7 @@ from recorded_runs import Run, record_runs
 
 from deriva_ml_core.analysis.metrics import Series
 from deriva_ml_core.analysis.report import report_page
-from deriva_ml_core.analysis.report_storage import FILE_NAME, keep_report
+from deriva_ml_core.analysis.report_storage import FILE_NAME, keep_report, store_report
 from deriva_ml_core.analysis.thinning import thin
 from deriva_ml_core.cli.executions import main
 from deriva_ml_core.executions.record import lookup_execution
@@ -172,6 +172,22 @@ def test_a_kept_report_is_an_output_and_touches_no_status(new_ml, sweep):
     assert first is not None
     assert FILE_NAME in {asset.filename for asset in lookup_execution(new_ml.session, parent).list_assets("Output")}
     assert lookup_execution(new_ml.session, parent).status.value == "Uploaded"
+
+
+def test_a_newer_report_takes_the_place_of_the_older(new_ml, sweep, tmp_path):
+    """A sweep that is resumed has one page, of all its jobs: nobody has to find out which of two is the newer."""
+    parent = sweep[0]
+    first = store_report(new_ml.session, parent, "<p>two of four jobs</p>")
+    other = store_report(new_ml.session, sweep[1][0], "<p>of a job alone</p>")
+
+    second = store_report(new_ml.session, parent, "<p>four of four jobs</p>")
+
+    assert second == first != other
+    outputs = lookup_execution(new_ml.session, parent).list_assets("Output")
+    (asset,) = [asset for asset in outputs if asset.filename == FILE_NAME]
+    assert asset.download(tmp_path).read_text() == "<p>four of four jobs</p>"
+    (alone,) = [a for a in lookup_execution(new_ml.session, sweep[1][0]).list_assets("Output") if a.asset_rid == other]
+    assert alone.download(tmp_path / "alone").read_text() == "<p>of a job alone</p>"
 
 
 def test_a_report_that_can_not_be_made_is_a_warning(new_ml, sweep, caplog, monkeypatch):

@@ -30,6 +30,12 @@ def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
     if rate == 3:
         return {}["no such key"]
 """
+SLOW = """\
+import time
+
+def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
+    time.sleep(2.5)  # longer than between two looks of the thread that watches a sweep
+"""
 SWEEP = ("--multirun", "model_config.rate=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
@@ -48,6 +54,18 @@ def test_all_failures_are_told_with_their_own_tracebacks(demo_project, tree):
     assert told.count("src/models/model.py") == 2
     assert "site-packages" not in told
     assert re.search(r"job 0 \(\S+, model_config.rate=1\): Uploaded", result.stderr)
+
+
+def test_a_job_is_counted_before_the_next_one_says_a_word(demo_project):
+    """Where jobs run one after the other in the launching process, lines are in the order of what they tell."""
+    told = demo_project(SLOW).run("--multirun", "model_config.rate=1,2,3").stderr.splitlines()
+
+    begun = [at for at, line in enumerate(told) if line.startswith("Running ")]
+    ended = [at for at, line in enumerate(told) if re.match(r"Execution \S+: Uploaded", line)]
+    counted = [at for at, line in enumerate(told) if re.match(r"job \d ", line)]
+    assert [re.match(r"job (\d)", told[at])[1] for at in counted] == ["0", "1", "2"]
+    assert [sorted(ats) == list(ats) for ats in zip(begun, ended, counted, begun[1:], strict=False)] == [True, True]
+    assert ended[2] < counted[2]
 
 
 def test_a_sweep_that_stays_open_says_how_to_follow_it():

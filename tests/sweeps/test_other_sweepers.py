@@ -66,7 +66,37 @@ def test_what_a_sweeper_raises_itself_leaves_a_complete_record(demo_project, dem
     done = made.run("--multirun", *SEARCH, "hydra.sweeper.n_jobs=2", "model_config.epochs=9", PYTHONPATH=with_optuna)
 
     assert done.returncode == 1
-    assert "No trials are completed yet" in done.stderr
+    assert "the sweeper optuna failed after sweep" in done.stderr.splitlines()[-1]
+    assert "No trials are completed yet" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
     parent, children = tree()
     assert (parent["Status"], [child["Status"] for child in children]) == ("Uploaded", ["Uploaded"] * 4)
     assert "report.html" in {row["Filename"] for row in demo_rows("Execution_Metadata")}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    {
+        "model_config.rate=tag(log,interval(0,1))": "the sweeper optuna refuses: ValueError: The `low` value must be",
+        "hydra.sweeper.direction=up": "the sweeper optuna refuses: ValueError: Please set either 'minimize' or",
+        "hydra.sweeper.n_jobs=0": "batches without any job: hydra.sweeper.n_jobs, where it has that, is at least 1",
+    }.items(),
+)
+def test_what_a_sweeper_refuses_is_one_line_and_leaves_nothing(demo_project, demo_rows, with_optuna, wrong, said):
+    """The parent is opened when the first jobs are known: a search space that can't be searched has none."""
+    done = demo_project(MODEL).run("--multirun", *SEARCH, wrong, PYTHONPATH=with_optuna)
+
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert [row for row in demo_rows("Execution") if "sentinel" not in row["Description"]] == []
+
+
+def test_a_sweeper_that_is_not_installed_is_named_with_its_package(demo_project):
+    """Hydra says only which sweepers there are."""
+    done = demo_project(MODEL).run("--multirun", *SEARCH)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: hydra/sweeper=optuna needs the package hydra-optuna-sweeper: uv add hydra-optuna-sweeper"
+    ]
