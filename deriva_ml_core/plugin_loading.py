@@ -99,6 +99,11 @@ class PluginChoice:
             )
         return cls(*(_names(keys.get(key), f"plugins.{key}") for key in ("load", "block")))
 
+    def __or__(self, other: PluginChoice) -> PluginChoice:
+        """Both: what is blocked in one of them is blocked."""
+        load, block = (*self.load, *other.load), (*self.block, *other.block)
+        return PluginChoice(tuple(dict.fromkeys(load)), tuple(dict.fromkeys(block)))
+
 
 def _names(value: Any, what: str) -> tuple[str, ...]:
     if value is None:

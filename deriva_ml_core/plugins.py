@@ -84,9 +84,12 @@ class Plugins:
                         log.warning("%s", info.failure)
             return self._loaded
 
-    def require(self) -> None:
+    def require(self, *, later: bool = False) -> None:
         """
         Stop before anything is written where a plugin that the configuration names can't be used, or names are wrong.
+
+        Args:
+            later: a command that finishes a run: what that has blocked may not even be installed any more.
 
         Raises:
             PluginError: says which, why, and what to do.
@@ -95,7 +98,7 @@ class Plugins:
             if self._is_needed(info):
                 raise PluginError(info.failure)
         known = [info.name for info in self.infos]
-        for name in self.choice.block:
+        for name in () if later else self.choice.block:
             if name not in known:
                 raise PluginError(
                     f"plugins.block names {name!r}, which is not installed{nearest(name, known)} "

@@ -6,6 +6,7 @@ Everything above uses the same session for the embedded catalog and for a Deriva
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import threading
@@ -273,6 +274,12 @@ class CatalogSession:
             plugins=self.plugins,
             known_as=self._known_as,
         )
+
+    def with_plugins(self, plugins: Plugins) -> CatalogSession:
+        """The same with other plugins; shares this session's connections, so closing it is not needed."""
+        other = copy.copy(self)
+        other.plugins = plugins
+        return other
 
     def client_identity(self) -> Mapping[str, Any]:
         """Who the server says that we are (`id`, `display_name`, ...); {} for an anonymous session."""

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.config.import_path import extend_import_path
 from deriva_ml_core.connection.context import CONTEXT_FILE, read_context
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
@@ -42,6 +43,9 @@ def connect(options: argparse.Namespace, *, recover: bool = True) -> DerivaML:
     """
     from deriva_ml_core.connection import DerivaML
 
+    folder = (options.config_dir or Path(DEFAULT_CONFIG_DIR)).expanduser().absolute()
+    if folder.is_dir():  # plugins that a run has named may be modules of its project
+        extend_import_path(folder)
     ml = DerivaML(**connection_fields(options), logging_level=logging.WARNING)
     if recover and _anything_to_recover(ml.working_dir):
         from deriva_ml_core.executions.recovery import recover_quietly

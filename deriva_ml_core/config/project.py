@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from deriva_ml_core.config.discovery import config_module_error, load_configs, publish
+from deriva_ml_core.config.import_path import extend_import_path
 from deriva_ml_core.config.plugin_options import load_plugin_options
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
@@ -32,7 +32,7 @@ def load_project(
     """
     folder = folder.expanduser().absolute()
     _check_folder(folder)
-    _extend_path(folder)
+    extend_import_path(folder)
     loaded = load_configs(folder.name) or _load_all_in_package(folder.name)
     publish()
     load_plugin_options(config_name, overrides, search_path)
@@ -49,13 +49,6 @@ def _check_folder(folder: Path) -> None:
         raise DerivaMLConfigurationError(f"{folder} can't be imported: {folder.name!r} is not a Python name")
     if not any(folder.glob("**/*.py")):
         raise DerivaMLConfigurationError(f"the configuration folder {folder} holds no Python modules; {hint}")
-
-
-def _extend_path(folder: Path) -> None:
-    for entry in (str(folder.parent.parent), str(folder.parent)):
-        if entry not in sys.path:
-            sys.path.insert(0, entry)
-    importlib.invalidate_caches()
 
 
 def _load_all_in_package(package_name: str) -> list[str]:

@@ -218,6 +218,16 @@ class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods, StorageMet
         at._local = None  # noqa: SLF001  # the connection that was copied ends it
         return at
 
+    def with_plugins_of(self, choice: PluginChoice) -> Self:
+        """The same connection with what a run's configuration said about plugins, too: to finish that run."""
+        wanted = choice | self.plugins.choice
+        if wanted == self.plugins.choice:
+            return self
+        other = copy.copy(self)
+        other._session = self._session.with_plugins(Plugins(wanted))  # noqa: SLF001  # our own copy
+        other._local = None  # noqa: SLF001  # the connection that was copied ends it
+        return other
+
     def cite(self, entity: str | Mapping[str, Any], current: bool = False) -> str:
         """
         A link to a row: as it is now for ever (its snapshot in the link), or with `current` as it will be.

@@ -69,6 +69,7 @@ def first_entry(
         parent=place.sweep.parent if place else None,
         sequence=place.sequence if place else None,
         slurm=slurm_facts(os.environ),
+        plugins=session.plugins.choice,
         pending=frozenset({"facts"} if place else {"row"}),
     )
 

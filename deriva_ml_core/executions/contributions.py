@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def require_plugins(plugins: Plugins) -> None:
+def require_plugins(plugins: Plugins, *, later: bool = False) -> None:
     """
     Before anything is written: what the run needs is there, and what plugins call secret is.
+
+    Args:
+        later: a command that finishes a run.
 
     Raises:
         PluginError: a plugin that is needed can't be used. PluginHookError: the rules of one can't be had.
     """
-    plugins.require()
+    plugins.require(later=later)
     for name, rules in plugins.all("deriva_redaction_rules"):
         try:
             add_rules(rules)

@@ -25,6 +25,7 @@ from deriva_ml_core.errors import WorkingFolderError
 from deriva_ml_core.executions.owner import Owner, this_process
 from deriva_ml_core.executions.signals import Superseded
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.plugin_loading import PluginChoice
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class JournalEntry:
             its own workflow and description), "status", "durations", "times", "uploads".
         restarts: how often its model has been started again.
         slurm: what SLURM said of the job in which its model last started (`owner.slurm_facts`).
+        plugins: what the run's configuration said about plugins: what is uploaded later goes where its own upload
+            would have brought it.
         damaged: the file could not be read; only the RID, from the folder's name, is sure.
     """
 
@@ -98,6 +101,7 @@ class JournalEntry:
     pending: frozenset[str] = frozenset()
     restarts: int = 0
     slurm: Mapping[str, str] = field(default_factory=dict)
+    plugins: PluginChoice = field(default_factory=PluginChoice)
     damaged: bool = False
 
     def changed_to(self, status: Status, detail: str | None = None) -> JournalEntry:
@@ -143,6 +147,7 @@ class JournalEntry:
             for c in document.get("changes", ())
         )
         known["pending"] = frozenset(document.get("pending", ()))
+        known["plugins"] = PluginChoice.of(document.get("plugins"))
         for name in ("heartbeat", "start_time", "stop_time"):
             known[name] = datetime.fromisoformat(document[name]) if document.get(name) else None
         return cls(**known)

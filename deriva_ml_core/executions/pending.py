@@ -12,8 +12,10 @@ from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions.committing import model_finished
-from deriva_ml_core.executions.journal import JournalEntry, read_journals
+from deriva_ml_core.executions.contributions import require_plugins
+from deriva_ml_core.executions.journal import JournalEntry, read_entry, read_journals
 from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.reopening import require_folder
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
@@ -104,7 +106,10 @@ def finish(
         DerivaMLExecutionNotFound: the working folder has none of this RID.
         DerivaMLExecutionError: its process may be alive.
         DerivaMLUploadError: something is not in the catalog yet.
+        PluginError: a plugin that the run needed can't be used.
     """
+    ml = ml.with_plugins_of(read_entry(require_folder(ml.working_dir, rid)).plugins)
+    require_plugins(ml.session.plugins, later=True)
     execution = ml.resume_execution(rid)
     if execution.status in (Status.created, Status.running):
         execution.update_status(Status.failed, error="its process ended without recording an end")

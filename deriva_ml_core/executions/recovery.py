@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from deriva_ml_core.assets.locks import file_lock
 from deriva_ml_core.errors import DerivaMLException
@@ -27,6 +27,7 @@ from deriva_ml_core.executions.sweeps import JOBS_FILE, kept_jobs, kept_sweep, s
 
 if TYPE_CHECKING:
     from deriva_ml_core.executions.execution import Execution
+    from deriva_ml_core.plugins import PluginChoice
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ class Reopening(Connection, Protocol):
 
     def resume_execution(self, execution_rid: str) -> Execution:
         """Take over an execution whose process is gone."""
+
+    def with_plugins_of(self, choice: PluginChoice) -> Self:
+        """The same connection with a run's plugins."""
 
     def keep_report(self, parent_rid: str) -> str | None:
         """Store the report of a sweep that has ended."""

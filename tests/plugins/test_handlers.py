@@ -196,3 +196,62 @@ def test_two_plugins_that_claim_the_same_stop_the_run(install, image_session):
 
     with pytest.raises(PluginError, match="acme_a and acme_b both store the asset table Image"):
         image_session.plugins.require()
+
+
+PROJECT_STORE = """
+import os, shutil
+from pathlib import Path
+from deriva_ml.plugins import StoredObject, hookimpl
+
+@hookimpl
+def deriva_store_asset(output, transfer):
+    if output.table != "Execution_Asset":
+        return None
+    folder = Path(os.environ["ACME_STORE"])
+    if (folder / "closed").exists():
+        raise OSError("the store is closed")
+    shutil.copyfile(output.path, folder / output.file_name)
+    transfer.progress(output.size_bytes)
+    return StoredObject(f"acme://store/{output.file_name}", output.size_bytes, output.md5)
+"""
+WRITER = """
+def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
+    execution.asset_file_path("Execution_Asset", "one.txt").write_text("one")
+"""
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["host and catalog named", "as the project says"])
+def test_outputs_that_are_uploaded_later_go_where_the_run_would_have_brought_them(
+    demo_project, demo_rows, store, named
+):
+    """The command that a run prints knows the run's own plugins, whichever way it finds its catalog."""
+    project = demo_project(WRITER)
+    project.write("src/acme_store.py", PROJECT_STORE)
+    (store / "closed").touch()
+    failed = project.run("plugins.load=[acme_store]")
+    rid = demo_rows("Execution")[-1]["RID"]
+    (store / "closed").unlink()
+    where = ["--host", "local", "--catalog", "demo"] if named else []
+
+    finished = project.run("upload", rid, *where, command="deriva-ml-executions")
+
+    assert "the store is closed" in failed.stderr
+    assert finished.returncode == 0, finished.stderr
+    assert (store / "one.txt").read_text() == "one"
+    assert "acme://store/one.txt" in [row["URL"] for row in demo_rows("Execution_Asset")]
+
+
+def test_a_later_command_without_a_plugin_that_the_run_named_keeps_the_outputs(demo_project, demo_rows, store):
+    """The bytes must not end in another store because the command was typed in another folder."""
+    project = demo_project(WRITER)
+    module = project.write("src/acme_store.py", PROJECT_STORE)
+    (store / "closed").touch()
+    project.run("plugins.load=[acme_store]")
+    rid = demo_rows("Execution")[-1]["RID"]
+    module.unlink()
+
+    refused = project.run("upload", rid, command="deriva-ml-executions")
+
+    assert refused.returncode == 2
+    assert "plugin acme_store failed to load: ModuleNotFoundError" in refused.stderr
+    assert demo_rows("Execution_Asset") == []
