@@ -29,6 +29,11 @@ _DEFAULT_TYPE = "application/octet-stream"
 Refused = tuple[StagedFile, DerivaMLException]
 
 
+def content_type(file_name: str) -> str:
+    """The media type that a name's suffix stands for."""
+    return _TYPES.guess_type(file_name)[0] or _DEFAULT_TYPE
+
+
 def output_of(file: StagedFile, execution_rid: str, *, size_bytes: int, md5: str = "") -> OutputFile:
     """A staged file as plugins see it."""
     asset = file.asset
@@ -40,7 +45,7 @@ def output_of(file: StagedFile, execution_rid: str, *, size_bytes: int, md5: str
         size_bytes=size_bytes,
         execution_rid=execution_rid,
         md5=md5,
-        content_type=_TYPES.guess_type(asset.file_name)[0] or _DEFAULT_TYPE,
+        content_type=content_type(asset.file_name),
         asset_types=asset.asset_types,
         columns={**asset.filled, **asset.columns},
         description=asset.description,

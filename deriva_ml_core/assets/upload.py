@@ -9,30 +9,23 @@ their keys. What is done is written to the ledger as soon as it is done, so a la
 from __future__ import annotations
 
 import logging
-import os
 import time
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from deriva_ml_core.assets.handlers import STORE, store_output
 from deriva_ml_core.assets.ledger import StagedAsset
 from deriva_ml_core.assets.locks import file_lock
 from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner, may_pass
-from deriva_ml_core.assets.names import hatrac_path
 from deriva_ml_core.assets.paths import AssetFilePath
-from deriva_ml_core.assets.preparing import PREPARE, Refused, output_of, prepare_outputs
+from deriva_ml_core.assets.preparing import PREPARE, Refused, prepare_outputs
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter, UploadReport
 from deriva_ml_core.assets.records import StoredFile, record_files
+from deriva_ml_core.assets.sending import SMALL_BYTES, Sender, Sent
 from deriva_ml_core.assets.staging import StagedFile, Staging
 from deriva_ml_core.assets.transfer import Outcome, in_parallel, in_turn
 from deriva_ml_core.catalog import objects
-from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch, DerivaMLException, WorkingFolderError
-from deriva_ml_core.hookvalues import Transfer
+from deriva_ml_core.errors import CatalogUnreachable, DerivaMLException
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -42,18 +35,8 @@ log = logging.getLogger(__name__)
 DEFAULT_WORKERS = 8
 LANES = 3
 """Chunks of one file that travel at a time: one is read and one is written while a third is on its way."""
-_SMALL_BYTES = 2**16
 _GROUP = 8
 _STORE_FACTS = ("stored_url", "md5", "size_bytes", "mtime_ns")
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A file whose bytes are in the store."""
-
-    asset: StagedAsset
-    file: StagedFile
-    bytes_sent: int
 
 
 def upload_staged(
@@ -81,9 +64,11 @@ def upload_staged(
         WorkingFolderError: the ledger can't be written.
     """
     with file_lock(staging.folder / "upload.lock"):  # the second command finds nothing left to do
-        upload = _Upload(session, staging, execution_rid, progress=progress, tables=tables, workers=workers)
+        upload = _Upload(
+            session, staging, execution_rid, manner=manner, progress=progress, tables=tables, workers=workers
+        )
         with session.client.timeouts(manner.timeout_s):
-            return upload.run(manner)
+            return upload.run()
 
 
 class _Upload:
@@ -93,17 +78,14 @@ class _Upload:
         staging: Staging,
         execution_rid: str,
         *,
+        manner: Manner,
         progress: ProgressCallback | None,
         tables: Collection[str] | None,
         workers: int,
     ) -> None:
         self._session, self._staging, self._execution = session, staging, execution_rid
-        self._workers = workers
-        self._chunk_size: int | None = None
-        self._sending: dict[str, Lock] = {}
-        self._unfinished = staging.folder / "unfinished"
+        self._manner, self._workers = manner, workers
         self._refused: list[Refused] = []
-        self._takes_in = session.object_store is not None and not session.plugins.implements(STORE, beside=["hatrac"])
         self._pending = _due(staging, tables)
         if session.plugins.implements(PREPARE):
             self._refused = prepare_outputs(session, staging, execution_rid, self._pending, workers=workers)
@@ -112,14 +94,14 @@ class _Upload:
         self._sizes = {file.path: _size(file) for file in self._pending}
         self._meter = ProgressMeter(progress, self._sizes)
         large = sum(size > objects.CHUNKED_FROM_BYTES for size in self._sizes.values())
-        self._lanes = max(1, min(LANES, workers // max(1, large)))  # connections are bounded by the workers
+        lanes = max(1, min(LANES, workers // max(1, large)))  # connections are bounded by the workers
+        self._sender = Sender(session, staging, execution_rid, self._meter, chunk_size=manner.chunk_size, lanes=lanes)
         self.report = UploadReport(execution_rids=[execution_rid])
 
-    def run(self, manner: Manner) -> UploadReport:
-        self._chunk_size = manner.chunk_size
+    def run(self) -> UploadReport:
         self._warn()
         left = self._attempt(self._pending)
-        for pause_s in manner.pauses_s():
+        for pause_s in self._manner.pauses_s():
             if not left:
                 break
             log.warning("%d file(s) were not uploaded; trying again in %.1f s", len(left), pause_s)
@@ -133,13 +115,11 @@ class _Upload:
 
     def _attempt(self, files: Sequence[StagedFile]) -> list[tuple[StagedFile, DerivaMLException]]:
         """Send and record; the files that may succeed another time, each with its error."""
-        sent: list[_Sent] = []
+        sent: list[Sent] = []
         again: list[tuple[StagedFile, DerivaMLException]] = []
-        for outcomes in in_parallel(
-            self._groups(files), self._send_group, workers=self._workers, stop=self._meter.stop
-        ):
-            self._keep([one.answer for one in outcomes.answer or () if one.answer is not None])
-            for outcome in outcomes.answer or ():
+        for outcomes in self._outcomes(files):
+            self._keep([outcome.answer for outcome in outcomes if outcome.answer is not None])
+            for outcome in outcomes:
                 if outcome.answer is not None:
                     sent.append(outcome.answer)
                 elif outcome.error is not None and may_pass(outcome.error):
@@ -151,12 +131,23 @@ class _Upload:
 
     # --- objects ------------------------------------------------------------------------------------------------
 
+    def _outcomes(self, files: Sequence[StagedFile]) -> Iterator[Sequence[Outcome[StagedFile, Sent]]]:
+        """What becomes of each file, some at a time."""
+        small = [file for file in files if self._sizes[file.path] <= SMALL_BYTES and not file.asset.stored_url]
+        over = set[Path]()
+        for outcomes in self._sender.send_small(small):
+            over.update(outcome.job.path for outcome in outcomes)
+            yield outcomes
+        rest = [file for file in files if file.path not in over] if over else files
+        for group in in_parallel(self._groups(rest), self._send_group, workers=self._workers, stop=self._meter.stop):
+            yield group.answer or ()
+
     def _groups(self, files: Sequence[StagedFile]) -> Iterator[list[StagedFile]]:
         """Small files a few at a time: handing each to a thread, and noting each, would cost as much as sending it."""
         size = max(1, min(_GROUP, len(files) // (8 * self._workers)))
         group: list[StagedFile] = []
         for file in files:
-            if self._sizes[file.path] > _SMALL_BYTES:
+            if self._sizes[file.path] > SMALL_BYTES:
                 yield [file]
                 continue
             group.append(file)
@@ -166,55 +157,10 @@ class _Upload:
         if group:
             yield group
 
-    def _send_group(self, files: Sequence[StagedFile]) -> list[Outcome[StagedFile, _Sent]]:
-        return list(in_turn(files, self._send))
+    def _send_group(self, files: Sequence[StagedFile]) -> list[Outcome[StagedFile, Sent]]:
+        return list(in_turn(files, self._sender.send))
 
-    def _send(self, file: StagedFile) -> _Sent:
-        self._meter.check(file.path)
-        stat = _stat(file)
-        asset = file.asset
-        known = (asset.size_bytes, asset.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-        if asset.stored_url and known:
-            self._meter.finish(file.path)
-            return _Sent(asset, file, 0)
-        advance = partial(self._meter.advance, file.path)
-        md5 = asset.md5 if asset.md5 and known else self._hashed(file, stat, advance)
-        target = hatrac_path(asset.table, md5, asset.file_name)
-        output = output_of(file, self._execution, size_bytes=stat.st_size, md5=md5)
-        transfer = Transfer(advance, self._resume_file(target), self._chunk_size, self._lanes)
-        with self._sending.setdefault(target, Lock()):  # the same bytes under the same name are one object
-            stored_object = store_output(self._session, output, transfer)
-        after = _stat(file)
-        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-            raise ChecksumMismatch(f"{file.path} changed while it was being sent; upload again when it is complete")
-        self._meter.finish(file.path)
-        stored = replace(
-            asset, stored_url=stored_object.url, md5=md5, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns
-        )
-        return _Sent(stored, file, stat.st_size)
-
-    def _hashed(self, file: StagedFile, stat: os.stat_result, advance: Callable[[int], None]) -> str:
-        """
-        The file's MD5; that of a large one is kept, so that a later command goes on without reading it all again.
-
-        A store in this process takes the file in at the same time, so that it is read once.
-        """
-        if (
-            self._takes_in
-            and stat.st_size > _SMALL_BYTES
-            and (md5 := objects.take_in(self._session, file.path, advance))
-        ):
-            return md5
-        md5 = objects.file_md5(file.path)
-        if stat.st_size > objects.CHUNKED_FROM_BYTES:
-            hashed = replace(file.asset, stored_url=None, md5=md5, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
-            self._staging.ledger.put(hashed)
-        return md5
-
-    def _resume_file(self, target: str) -> Path:
-        return self._unfinished / f"{zlib.crc32(target.encode()):08x}-{target.rpartition('/')[2][:32]}.json"
-
-    def _keep(self, sent: Sequence[_Sent]) -> None:
+    def _keep(self, sent: Sequence[Sent]) -> None:
         self.report.bytes_sent += sum(one.bytes_sent for one in sent)
         ledger = self._staging.ledger
         changes: list[tuple[str, dict[str, Any]]] = []
@@ -229,9 +175,9 @@ class _Upload:
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
-    def _record(self, sent: Iterable[_Sent]) -> list[tuple[StagedFile, DerivaMLException]]:
+    def _record(self, sent: Iterable[Sent]) -> list[tuple[StagedFile, DerivaMLException]]:
         """Rows, types and links, table by table; what failed for want of an answer."""
-        by_table: dict[tuple[str, str], list[_Sent]] = {}
+        by_table: dict[tuple[str, str], list[Sent]] = {}
         for one in sent:
             by_table.setdefault((one.asset.schema, one.asset.table), []).append(one)
         again: list[tuple[StagedFile, DerivaMLException]] = []
@@ -241,7 +187,7 @@ class _Upload:
             again += outcome.answer or ()
         return again
 
-    def _record_table(self, group: tuple[tuple[str, str], list[_Sent]]) -> list[tuple[StagedFile, DerivaMLException]]:
+    def _record_table(self, group: tuple[tuple[str, str], list[Sent]]) -> list[tuple[StagedFile, DerivaMLException]]:
         """What may succeed another time."""
         identity, sent = group
         files = [_stored(one.asset) for one in sent]
@@ -272,7 +218,7 @@ class _Upload:
         log.warning("%s", text)
         self.report.warnings.append(text)
 
-    def _succeeded(self, sent: _Sent, rid: str) -> None:
+    def _succeeded(self, sent: Sent, rid: str) -> None:
         table = sent.asset.qualified_table
         self.report.count(table).uploaded += 1
         self.report.assets.setdefault(table, []).append(
@@ -320,10 +266,3 @@ def _size(file: StagedFile) -> int:
         return file.path.stat().st_size
     except OSError:
         return 0
-
-
-def _stat(file: StagedFile) -> os.stat_result:
-    try:
-        return file.path.stat()
-    except OSError as err:
-        raise WorkingFolderError(f"can't read {file.path}: {err.strerror}") from err

@@ -7,9 +7,28 @@ which does the same, and says what is wrong where something is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SmallObject:
+    """
+    An object that fits into memory.
+
+    Attributes:
+        path: as `objects.object_path` gives it.
+        content, md5: its bytes, and their checksum in hex.
+        content_type, disposition: as headers say them.
+    """
+
+    path: str
+    content: bytes
+    md5: str
+    content_type: str
+    disposition: str
 
 
 class ObjectStore(Protocol):
@@ -30,3 +49,6 @@ class ObjectStore(Protocol):
         progress: Callable[[int], object],
     ) -> str | None:
         """Store a file as an object, unless its content is there; the version's URL, when it is on the disk."""
+
+    def store_small(self, batches: Iterable[Sequence[SmallObject]], /) -> Iterator[Sequence[str | None]]:
+        """The same for many small ones; for each batch, in order, the versions' URLs. It may end before the batches."""

@@ -8,20 +8,24 @@ Source: Hatrac's REST API ("Object creation", "Chunked upload resources"); NOTES
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from deriva_ml_core.catalog.arriving import arriving
 from deriva_ml_core.catalog.checksums import file_md5
 from deriva_ml_core.catalog.fetching import Download
+from deriva_ml_core.catalog.in_process import SmallObject
 from deriva_ml_core.catalog.nearby import copy_near, near_files, read_near
-from deriva_ml_core.catalog.sending import Progress, Upload
+from deriva_ml_core.catalog.sending import Progress, Upload, disposition
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, DerivaMLReadOnlyError
 
 __all__ = [
     "Progress",
+    "SmallObject",
     "copy_near",
+    "disposition",
     "exists",
     "file_md5",
     "get_file",
@@ -29,6 +33,7 @@ __all__ = [
     "near_files",
     "object_path",
     "put_file",
+    "put_small",
     "read_near",
     "take_in",
 ]
@@ -94,6 +99,22 @@ def put_file(
     if size > (chunk_size or CHUNKED_FROM_BYTES):
         return upload.in_chunks(_chunk_bytes(size, chunk_size), resume_file, lanes=lanes)
     return (upload.there() if size >= _ASK_FIRST_BYTES else None) or upload.at_once()
+
+
+def put_small(session: CatalogSession, batches: Iterable[Sequence[SmallObject]]) -> Iterator[Sequence[str | None]]:
+    """
+    Store small objects, many at a time, in a server inside this process; one whose content is there stays as it is.
+
+    Args:
+        batches: of at most a few MiB each; the next is asked for before the answer to the one before.
+
+    Returns:
+        For each batch, in order, the URLs of the stored versions; None where `put_file` has to say what is wrong. It
+        ends early, perhaps at once, where the server is not in this process or can't store anything.
+    """
+    if session.object_store is None or session.snapshot_id:
+        return iter(())
+    return session.object_store.store_small(batches)
 
 
 def take_in(session: CatalogSession, path: Path, progress: Progress | None = None) -> str | None:

@@ -289,7 +289,12 @@ class Upload:
 
     @property
     def _disposition(self) -> str:
-        return f"filename*=UTF-8''{quote(os.path.basename(self.filename), safe='')}"  # noqa: PTH119 - a name, no path
+        return disposition(self.filename)
+
+
+def disposition(filename: str) -> str:
+    """The header that says under which name a browser shall save an object."""
+    return f"filename*=UTF-8''{quote(os.path.basename(filename), safe='')}"  # noqa: PTH119 - a name, no path
 
 
 def _side_by_side(work: Callable[[Chunk], int], chunks: Sequence[Chunk], lanes: int) -> Iterator[int]:

@@ -8,7 +8,8 @@ A service is an object with `handle(request) -> Response`; it raises `errors.Ref
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,7 @@ from werkzeug.wrappers import Response
 from .authn import AuthnService, Doorkeeper
 from .ermrest.service import ErmrestService
 from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
+from .hatrac.bulk import SmallObject
 from .hatrac.intake import Described, Progress
 from .hatrac.service import HatracService
 from .http import Request
@@ -116,6 +118,15 @@ class Application:
             return self._hatrac.store(self._doorkeeper.owner, raw_path, file, described, progress)
         except (Refusal, apsw.Error, OSError):
             return None
+
+    def store_small(self, batches: Iterable[Sequence[SmallObject]]) -> Iterator[list[str | None]]:
+        """
+        Small contents as objects of whoever owns this process, many at a time; see Hatrac's bulk.py.
+
+        It ends early where nothing can be stored: a PUT of the rest would say what is wrong.
+        """
+        with suppress(Refusal, apsw.Error, OSError):
+            yield from self._hatrac.store_small(self._doorkeeper.owner, batches)
 
     def _route(self, request: Request) -> Response:
         request.client = self._doorkeeper.identify(request)

@@ -7,7 +7,7 @@ process: SQLite connections must not cross a fork.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -125,14 +125,24 @@ class Pool:
         Returns:
             What `work` returns, once it is on the disk.
         """
+        (outcome,) = self.write_each_together([work])
+        return outcome()
+
+    def write_each_together(self, works: Sequence[Callable[[apsw.Connection], T]]) -> list[Callable[[], T]]:
+        """
+        The same for several at once.
+
+        Returns:
+            For each what gives its value, or raises what it raised.
+        """
         self._forget_the_parents()
-        job: _Job[T] = _Job(work)
+        jobs = [_Job(work) for work in works]
         with self._lock:
-            self._gathered.append(job)
+            self._gathered += jobs
         with self._turn:
-            if not job.done:
+            if not all(job.done for job in jobs):
                 self._do_gathered()
-        return job.outcome()
+        return [job.outcome for job in jobs]
 
     def _do_gathered(self) -> None:
         with self._lock:

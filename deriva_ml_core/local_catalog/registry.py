@@ -83,6 +83,10 @@ class Registry:
         """Do something inside a write transaction shared with other threads; see Pool.write_together."""
         return self._pool.write_together(work)
 
+    def write_each_together(self, works: Sequence[Callable[[apsw.Connection], T]]) -> list[Callable[[], T]]:
+        """Do several such things at once; see Pool.write_each_together."""
+        return self._pool.write_each_together(works)
+
     def prepare(self, table: str, schema: str) -> None:
         """Make tables, unless the one that is named is there: opening a root that is in use should not write."""
         with self.reading() as db:

@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -32,6 +32,7 @@ from cheroot.server import HTTPConnection
 from .app import Application, Service
 from .chunked import ChunkedBody
 from .errors import RootError
+from .hatrac.bulk import SmallObject
 from .hatrac.intake import Described
 from .http import is_loopback
 from .root import Root
@@ -120,6 +121,19 @@ class LocalServer:
             The version's URL, when it is on the disk; None as of `take_in`.
         """
         return self._started().application.store(path, file, Described(md5, content_type, disposition), progress)
+
+    def store_small(self, batches: Iterable[Sequence[SmallObject]]) -> Iterator[list[str | None]]:
+        """
+        Make small contents objects, as `store_object` does, many at a time: they share what waits for the disk.
+
+        Args:
+            batches: of at most a few MiB each: the next is asked for while the one before is on its way to the disk.
+
+        Returns:
+            For each batch, in order, the versions' URLs; None for an object that was not stored, as of `take_in`. It
+            ends early where nothing can be stored.
+        """
+        return self._started().application.store_small(batches)
 
     def start(self) -> "LocalServer":
         """Start, unless running."""

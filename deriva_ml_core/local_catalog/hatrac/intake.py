@@ -23,9 +23,8 @@ from typing import BinaryIO
 from ..auth import Client
 from ..errors import BadRequest, NotFound
 from . import directory, metadata
-from .directory import Version
 from .names import parse_target, url
-from .objects import add_version, check_sums
+from .objects import SameContent, add_version, check_sums
 from .resources import Resources, find_object
 from .store import SMALL_BYTES, Incoming
 from .streaming import PARALLEL_FROM_BYTES, Flushing, Hashes
@@ -110,7 +109,7 @@ class Intake:
                 metadata.DISPOSITION: described.disposition,
             }
         )
-        same = _SameContent(told[metadata.MD5])
+        same = SameContent(told[metadata.MD5])
         with self._content(source, progress) as incoming:
             check_sums(told, incoming)
             version = self._there(target.path, same) or add_version(
@@ -118,7 +117,7 @@ class Intake:
             )
         return url(target.path, version)
 
-    def _there(self, path: str, same: "_SameContent") -> str | None:
+    def _there(self, path: str, same: SameContent) -> str | None:
         """A look before anything is written; what counts is the look inside the transaction."""
         with self._resources.registry.reading() as db:
             try:
@@ -158,18 +157,6 @@ class Intake:
             except BaseException:  # Ctrl-C too; what was copied stays for the next
                 copy.close()
                 raise
-
-
-class _SameContent:
-    """Whether a version has content of this MD5 (in base64): then its identifier."""
-
-    def __init__(self, md5: str) -> None:
-        self._md5 = md5
-
-    def __call__(self, version: Version | None) -> str | None:
-        if version is None or version.forward is not None or version.metadata.get(metadata.MD5) != self._md5:
-            return None
-        return version.version
 
 
 def _name_of(source: Path, stat: os.stat_result) -> str:

@@ -291,6 +291,24 @@ def add_version(
         resources.discard([incoming.sha256])
         raise
 
+    return resources.registry.write_together(
+        version_work(resources, client, path, incoming, described, parents=parents, check=check)
+    )
+
+
+def version_work(
+    resources: Resources,
+    client: Client,
+    path: str,
+    incoming: Incoming,
+    described: Metadata,
+    *,
+    parents: bool,
+    check: Callable[[Version | None], str | None],
+) -> Callable[[apsw.Connection], str]:
+    """What `add_version` does inside its transaction, when the content is durable."""
+    store = resources.store
+
     def work(db: apsw.Connection) -> str:
         found = object_or_new(db, client, path, parents=parents)
         if there := check(directory.current(db, found.name)):
@@ -306,7 +324,20 @@ def add_version(
             acls={"owner": owners(client)},
         )
 
-    return resources.registry.write_together(work)
+    return work
+
+
+class SameContent:
+    """A check of `add_version`: a version whose content has this MD5 (in base64) makes a new one needless."""
+
+    def __init__(self, md5: str) -> None:
+        self._md5 = md5
+
+    def __call__(self, version: Version | None) -> str | None:
+        """The identifier of such a version."""
+        if version is None or version.forward is not None or version.metadata.get(metadata.MD5) != self._md5:
+            return None
+        return version.version
 
 
 def _delete_version(db: apsw.Connection, request: Request, target: Target) -> tuple[set[bytes], list[str]]:

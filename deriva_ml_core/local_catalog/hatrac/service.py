@@ -6,7 +6,7 @@
     ;upload[/JOB[/CHUNK]]              uploads.py
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -18,6 +18,7 @@ from ..http import Request
 from ..root import Root
 from . import directory
 from .attributes import Attributes
+from .bulk import SmallObject, store_small
 from .intake import Described, Intake, Progress
 from .names import Target, parse_target
 from .objects import Objects
@@ -37,7 +38,7 @@ class HatracService:
         self._store = store = ContentStore(root.objects, root.uploads)
         self._prepared = root.read_only
         self._preparing = Lock()
-        resources = Resources(root.registry, store)
+        self._resources = resources = Resources(root.registry, store)
         objects, attributes, uploads = Objects(resources), Attributes(resources), Uploads(resources)
         self._objects, self._intake = objects, Intake(resources)
         named: dict[str, Handler] = {
@@ -87,6 +88,11 @@ class HatracService:
         """Make a file of this machine an object; see Intake.store."""
         self._prepare()
         return self._intake.store(client, raw_path, file, described, progress)
+
+    def store_small(self, client: Client, batches: Iterable[Sequence[SmallObject]]) -> Iterator[list[str | None]]:
+        """Make small contents objects, many at a time; see bulk.py."""
+        self._prepare()
+        return store_small(self._resources, client, batches)
 
     def _prepare(self) -> None:
         """Make tables and folders on first use: a process that stores no object does not wait for them."""

@@ -139,13 +139,31 @@ class ContentStore:
         if isinstance(held, Path):
             self._keep_file(held, sha256, is_known)
             return
-        try:
-            with self.path_of(sha256).open("xb", buffering=0) as file:
-                _write_all(file, held)
-                os.fsync(file.fileno())
-        except FileExistsError:  # stored already, or being stored, or broken: the file beside tells
+        file = self.create(held, sha256)
+        if file is None:  # stored already, or being stored, or broken: the file beside tells
             with self.receive(io.BytesIO(held), None, md5=False) as again:
                 self.keep(again.held, sha256, is_known)
+            return
+        with file:
+            os.fsync(file.fileno())
+
+    def create(self, content: bytes, sha256: bytes) -> BinaryIO | None:
+        """
+        Write content under its name; the file, which is not durable before it is synced. None: there is one already.
+
+        Raises:
+            OSError: the disk is full, say. What was written lies there until it is dropped.
+        """
+        try:
+            file = self.path_of(sha256).open("xb", buffering=0)
+        except FileExistsError:
+            return None
+        try:
+            _write_all(file, content)
+        except BaseException:  # Ctrl-C too
+            file.close()
+            raise
+        return file
 
     def _keep_file(self, path: Path, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
         target = self.path_of(sha256)
