@@ -214,6 +214,7 @@ def main() -> int:
     parser.add_argument("--gib", type=float, default=4, help="size of the largest file (%(default)s)")
     parser.add_argument("--mlflow", type=Path, help="the Python of an environment that has mlflow")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its servers end with it
     folder = Path(tempfile.mkdtemp(prefix="transfer-benchmark-"))
     try:
         python = args.mlflow or install_mlflow(folder)
@@ -383,7 +384,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
     with (home / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait_for(f"http://127.0.0.1:{port}/health")
+            _wait_for(f"http://127.0.0.1:{port}/health", process, home / "log")
             time.sleep(5)  # its workers start after it has answered
             yield f"http://127.0.0.1:{port}"
         finally:
@@ -391,15 +392,15 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
             process.wait()
 
 
-def _wait_for(url: str) -> None:
-    for _ in range(3000):  # its first start compiles what it imports
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    while process.poll() is None:  # its first start compiles what it imports
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except OSError:
             time.sleep(0.1)  # a server tells nobody that it listens
         else:
             return
-    raise RuntimeError(f"{url} does not answer")
+    raise RuntimeError(f"the server of mlflow ended: {log.read_text()[-2000:]}")
 
 
 if __name__ == "__main__":
