@@ -41,8 +41,8 @@ def main() -> int:
     chosen = parser.parse_args().names or names()
     if unknown := set(chosen) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # so that it ends as by Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job would ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a benchmark leaves behind becomes ours to end
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

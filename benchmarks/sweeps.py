@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from _harness import Figure, Sample, report
+from _harness import Figure, Sample, alternate, command, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 from meddling_proxy import MeddlingProxy
@@ -31,6 +31,7 @@ from deriva_ml_core.local_catalog.server import LocalServer
 
 COMMANDS = Path(sys.executable).parent
 LAUNCHERS = {"basic": (), "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
+MANY = 100  # a larger sweep is measured once
 MOST_ADDED_S, MOST_REQUESTS, MOST_GROWTH = 0.25, 15, 1.3
 
 BARE = """\
@@ -85,35 +86,36 @@ def make_project(folder: Path) -> tuple[Path, dict[str, str]]:
 
 def timed(argv: list[str], root: Path, env: Mapping[str, str]) -> float:
     start = time.perf_counter()
-    subprocess.run(argv, cwd=root, env=env, check=True, capture_output=True)
+    command(*argv, cwd=root, env=env)()
     return time.perf_counter() - start
 
 
-def measure(root: Path, env: dict[str, str], launcher: str, jobs: int, runs: int) -> tuple[Sample, Sample]:
-    """Ours and the bare application in turn."""
+def measure(root: Path, env: dict[str, str], launcher: str, jobs: int, runs: int) -> list[Sample]:
+    """The bare application and ours in turn."""
     sweep = ["--multirun", f"model_config.rate=range({jobs})", *LAUNCHERS[launcher]]
-    ours = [str(COMMANDS / "deriva-ml-run"), *sweep]
     bare = [sys.executable, "bare.py", *sweep, "~hydra.callbacks.deriva_ml", "hydra.sweep.dir=outputs/bare"]
-    times: dict[str, list[float]] = {"ours": [], "bare": []}
-    for _ in range(runs):
-        times["bare"].append(timed(bare, root, env))
-        times["ours"].append(timed(ours, root, env))
-    names = f"{launcher}, {jobs} jobs"
-    return Sample(f"recorded: {names}", tuple(times["ours"])), Sample(f"bare: {names}", tuple(times["bare"]))
+    ours = [str(COMMANDS / "deriva-ml-run"), *sweep]
+    applications = {f"{name}: {launcher}, {jobs} jobs": argv for name, argv in (("bare", bare), ("recorded", ours))}
+    subjects = {name: command(*argv, cwd=root, env=env) for name, argv in applications.items()}
+    return list(alternate(subjects, runs, warm_ups=0).values())
 
 
-def requests(root: Path, env: dict[str, str], launcher: str) -> Iterator[Figure]:
+def requests(root: Path, env: dict[str, str], launcher: str, kinds: list[str]) -> Iterator[Figure]:
     """What a sweep of each kind asks: for each further job, and for itself."""
     with LocalServer(env["DERIVA_ML_LOCAL_ROOT"]) as server, MeddlingProxy("127.0.0.1", _port(server)) as proxy:
         logins = Path(env["HOME"], ".deriva/credential.json")
         logins.parent.mkdir(exist_ok=True)
         logins.write_text(json.dumps({proxy.url.removeprefix("http://"): server.credential}))
         served = {**env, "DERIVA_ML_LOCAL_URL": proxy.url}
-        for kind, epochs in KINDS.items():
+        for kind in kinds:
             asked = {}
             for jobs in (FEW, MORE):
                 before = proxy.requests
-                overrides = [f"model_config.epochs={epochs}", f"model_config.rate=range({jobs})", *LAUNCHERS[launcher]]
+                overrides = [
+                    f"model_config.epochs={KINDS[kind]}",
+                    f"model_config.rate=range({jobs})",
+                    *LAUNCHERS[launcher],
+                ]
                 timed([str(COMMANDS / "deriva-ml-run"), "--multirun", *overrides], root, served)
                 asked[jobs] = proxy.requests - before
             each = (asked[MORE] - asked[FEW]) / (MORE - FEW)
@@ -131,6 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, nargs="*", default=[20, 100, 500])
     parser.add_argument("--launchers", nargs="+", choices=LAUNCHERS, default=list(LAUNCHERS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of jobs, by what they record")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     samples: dict[str, Sample] = {}
@@ -141,14 +144,14 @@ def main() -> int:
         for launcher in options.launchers:
             added: list[float] = []
             for jobs in options.jobs:
-                ours, bare = measure(root, env, launcher, jobs, options.runs)
+                bare, ours = measure(root, env, launcher, jobs, options.runs if jobs <= MANY else 1)
                 samples |= {ours.name: ours, bare.name: bare}
                 added.append((ours.median - bare.median) / jobs)
                 name = f"{launcher}, {jobs} jobs"
                 figures.append(Figure(f"added time for each job: {name}", added[-1], MOST_ADDED_S, "s"))
             if len(added) > 1:
                 figures.append(Figure(f"growth of the added time: {launcher}", added[-1] / added[0], MOST_GROWTH))
-            figures += requests(root, env, launcher)
+            figures += requests(root, env, launcher, options.kinds)
     return report("How much more does a recorded job of a sweep take?", samples, figures)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,12 @@ try:
 finally:
     server.kill()
 '''
+SMALL = [
+    ("plugins", "--runs", "1"),
+    ("startup", "--runs", "1"),
+    ("sweeps", "--jobs", "2", "--runs", "1", "--launchers", "basic", "--kinds", "no output"),
+    ("datasets", "--images", "20", "--rows", "1000"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +159,30 @@ def test_an_unknown_benchmark_is_refused_before_anything_is_measured(project: Pa
     assert page(project) == "# As it was\n"
 
 
+@pytest.mark.parametrize("arguments", SMALL, ids=lambda arguments: arguments[0])
+def test_a_benchmark_comes_to_its_end(arguments: tuple[str, ...]):
+    """In small sizes, so that a change which breaks one is seen before somebody waits an hour for it."""
+    name, *options = arguments
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{name}.py", *options],
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+    assert done.returncode in (0, 3), done.stderr  # 3: a bound is missed, of which a test says nothing
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_program_that_is_ended_leaves_neither_half_a_page_nor_a_server(project: Path, number: signal.Signals):
     """Whoever gives up after twenty minutes has what was found, and a machine on which nothing runs."""
     (project / "benchmarks" / "lasting.py").write_text(LASTING)
     with subprocess.Popen(
-        [sys.executable, "-u", "benchmarks"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-u", "benchmarks"],
+        cwd=project,
+        env={**os.environ, "TMPDIR": str(project)},  # which kill -9 leaves files in
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 - as a shell's background job
+        text=True,
     ) as process:
         assert process.stdout
         server = psutil.Process(int(next(line.split()[1] for line in process.stdout if line.startswith("serving "))))
