@@ -142,7 +142,7 @@ class DataMethods(HasSession):
         """
         from deriva_ml_core.executions.asset import lookup_asset
 
-        return lookup_asset(self.session, asset_rid)
+        return lookup_asset(self, asset_rid)
 
     def list_assets(self, asset_table: str | Table) -> list[Asset]:
         """
@@ -153,7 +153,7 @@ class DataMethods(HasSession):
         """
         from deriva_ml_core.executions.asset import list_assets
 
-        return list_assets(self.session, str(asset_table))
+        return list_assets(self, str(asset_table))
 
     def find_assets(self, asset_table: str | Table | None = None, asset_type: str | None = None) -> Iterator[Asset]:
         """
@@ -164,7 +164,7 @@ class DataMethods(HasSession):
         """
         from deriva_ml_core.executions.asset import find_assets
 
-        return find_assets(self.session, None if asset_table is None else str(asset_table), asset_type)
+        return find_assets(self, None if asset_table is None else str(asset_table), asset_type)
 
     def list_asset_executions(self, asset_rid: str, asset_role: str | None = None) -> list[ExecutionRecord]:
         """The executions that used ("Input") or made ("Output") an asset; all without a role."""

@@ -119,7 +119,23 @@ class RunMethods(HasSession):
         self._executions.add(execution)
         return execution
 
-    restore_execution = resume_execution
+    def restore_execution(self, execution_rid: str | None = None) -> Execution:
+        """
+        `resume_execution` under its former name; without a RID, of the one execution here that waits for its end.
+
+        Raises:
+            DerivaMLExecutionNotFound: none waits, or several do; the text lists them.
+        """
+        from deriva_ml_core.errors import DerivaMLExecutionNotFound
+        from deriva_ml_core.executions.local_list import incomplete_executions
+
+        if execution_rid is None:
+            waiting = [entry.rid for entry in incomplete_executions(self.working_dir)]
+            if len(waiting) != 1:
+                several = f"several executions wait ({', '.join(waiting)}): say which" if waiting else "none waits"
+                raise DerivaMLExecutionNotFound(f"restore_execution: in {self.working_dir} {several}")
+            (execution_rid,) = waiting
+        return self.resume_execution(execution_rid)
 
     def lookup_execution(self, execution_rid: str) -> ExecutionRecord:
         """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.datasets.bag_views import BagViews
+from deriva_ml_core.datasets.former_calls import ignore_extras
 from deriva_ml_core.datasets.history import DATASET, DATASET_VERSION, DatasetHistory
 from deriva_ml_core.datasets.layout import (
     MANIFEST,
@@ -84,15 +85,26 @@ class DatasetBag(BagViews):
     A dataset and all that belongs to it, at one version.
 
     Args:
-        path: the bag's folder.
+        catalog: where its rows are: the bag's folder, or another handle on the same bag.
         dataset_rid: which of its datasets this handle is; the bag's own by default.
+        dataset_types, description: instead of what the bag says.
+        execution_rid: the execution that reads it, where the caller wants to keep it here.
 
     Raises:
         DerivaMLDatasetNotFound: the folder is no bag of a dataset, or has no dataset of this RID.
     """
 
-    def __init__(self, path: Path, dataset_rid: str | None = None) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        catalog: str | Path | DatasetBag,
+        dataset_rid: str | None = None,
+        dataset_types: str | Iterable[str] | None = None,
+        description: str = "",
+        execution_rid: str | None = None,
+    ) -> None:
+        self.path = catalog.path if isinstance(catalog, DatasetBag) else Path(catalog)
+        self.execution_rid, self._description = execution_rid, description
+        self._types = [dataset_types] if isinstance(dataset_types, str) else dataset_types
         if not (self.path / SCHEMA).is_file():
             raise DerivaMLDatasetNotFound(f"{self.path} is not a bag of a dataset: it has no {SCHEMA}")
         self._info = read_info(self.path)
@@ -125,11 +137,13 @@ class DatasetBag(BagViews):
     @property
     def description(self) -> str:
         """The dataset's description."""
-        return self._datasets.get(self.dataset_rid, {}).get("Description") or ""
+        return self._description or self._datasets.get(self.dataset_rid, {}).get("Description") or ""
 
     @property
     def dataset_types(self) -> list[str]:
         """Its terms of Dataset_Type, sorted."""
+        if self._types is not None:
+            return sorted(self._types)
         links = self._ml_rows("Dataset_Dataset_Type")
         return sorted(row["Dataset_Type"] for row in links if row["Dataset"] == self.dataset_rid)
 
@@ -190,7 +204,12 @@ class DatasetBag(BagViews):
     # --- members ---
 
     def list_dataset_members(
-        self, recurse: bool = False, limit: int | None = None, version: object = None
+        self,
+        recurse: bool = False,
+        limit: int | None = None,
+        _visited: object = None,
+        version: object = None,
+        **extras: object,
     ) -> dict[str, list[Row]]:
         """
         Rows of its members by table name, sorted by RID.
@@ -203,6 +222,7 @@ class DatasetBag(BagViews):
         Raises:
             DerivaMLDatasetNotFound: another version.
         """
+        ignore_extras("list_dataset_members", extras, ("recurse", "limit", "version"))
         self._require_version(version)
         datasets = {self.dataset_rid, *(self._below(self.dataset_rid) if recurse else ())}
         found: dict[str, list[Row]] = {}
@@ -215,14 +235,20 @@ class DatasetBag(BagViews):
         """Names of the tables that have members here."""
         return [name for name, *_ in self._element_links()]
 
-    def list_dataset_children(self, recurse: bool = False, version: object = None) -> list[DatasetBag]:
+    def list_dataset_children(
+        self, recurse: bool = False, _visited: object = None, version: object = None, **extras: object
+    ) -> list[DatasetBag]:
         """The datasets nested in it; with `recurse`, in these too."""
+        ignore_extras("list_dataset_children", extras, ("recurse", "version"))
         self._require_version(version)
         rids = self._below(self.dataset_rid) if recurse else self._nested.get(self.dataset_rid, [])
         return [DatasetBag(self.path, rid) for rid in rids]
 
-    def list_dataset_parents(self, recurse: bool = False, version: object = None) -> list[DatasetBag]:
+    def list_dataset_parents(
+        self, recurse: bool = False, _visited: object = None, version: object = None, **extras: object
+    ) -> list[DatasetBag]:
         """The datasets of this bag that it is nested in; with `recurse`, those above them too."""
+        ignore_extras("list_dataset_parents", extras, ("recurse", "version"))
         self._require_version(version)
         parents = [rid for rid, nested in self._nested.items() if self.dataset_rid in nested]
         if recurse:

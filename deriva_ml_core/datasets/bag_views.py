@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from deriva_ml_core.catalog.tables import Table, read_tables
 from deriva_ml_core.datasets.features import Feature, features_of, find_feature
+from deriva_ml_core.datasets.former_calls import ignore_extras
 from deriva_ml_core.datasets.joins import TableId, flatten, join_rows, plan_joins, shown_columns
 from deriva_ml_core.datasets.layout import SCHEMA
 from deriva_ml_core.errors import DerivaMLException, DerivaMLValidationError
@@ -99,7 +100,7 @@ class BagViews(ABC):
     # --- joined tables ---
 
     def denormalize_as_dict(
-        self, include_tables: Iterable[str], version: object = None, *, joins: Iterable[str] = ()
+        self, include_tables: Iterable[str], version: object = None, *, joins: Iterable[str] = (), **extras: object
     ) -> Iterator[Row]:
         """
         Tables joined into one, row by row; columns are called Table.Column. See joins.py for the rule.
@@ -117,6 +118,7 @@ class BagViews(ABC):
             DerivaMLValidationError: the tables can't be joined, or in several ways; the text has the choices.
             DerivaMLDatasetNotFound: another version.
         """
+        ignore_extras("denormalize_as_dict", extras, ("include_tables", "version", "joins"))
         self._require_version(version)
         names = self._identities(include_tables)
         anchor = self._anchor(list(names))
@@ -127,7 +129,7 @@ class BagViews(ABC):
         return (flatten(names, row, columns) for row in joined)
 
     def denormalize_as_dataframe(
-        self, include_tables: Iterable[str], version: object = None, *, joins: Iterable[str] = ()
+        self, include_tables: Iterable[str], version: object = None, *, joins: Iterable[str] = (), **extras: object
     ) -> pandas.DataFrame:
         """
         The same as a pandas frame.
@@ -139,7 +141,8 @@ class BagViews(ABC):
             import pandas as pd  # a model without frames must not pay for it
         except ImportError as err:
             raise DerivaMLException("denormalize_as_dataframe needs pandas: type `uv add pandas`") from err
-        wanted = list(include_tables)
+        ignore_extras("denormalize_as_dataframe", extras, ("include_tables", "version", "joins"))
+        wanted = [include_tables] if isinstance(include_tables, str) else list(include_tables)
         return pd.DataFrame(
             self.denormalize_as_dict(wanted, version, joins=joins), columns=self._joined_columns(wanted)
         )

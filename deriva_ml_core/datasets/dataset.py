@@ -13,6 +13,7 @@ from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.datasets import members as membership
 from deriva_ml_core.datasets.dataset_facts import DatasetFacts, insert_types, terms_of
 from deriva_ml_core.datasets.features import find_features
+from deriva_ml_core.datasets.former_calls import ignore_extras
 from deriva_ml_core.datasets.history import (
     DATASET,
     FIRST_VERSION,
@@ -148,7 +149,12 @@ class Dataset(DatasetFacts):
             self.increment_dataset_version(VersionPart.minor, description or f"{gone} members deleted", execution_rid)
 
     def list_dataset_members(
-        self, recurse: bool = False, limit: int | None = None, version: VersionLike | None = None
+        self,
+        recurse: bool = False,
+        limit: int | None = None,
+        _visited: object = None,
+        version: VersionLike | None = None,
+        **extras: object,
     ) -> dict[str, list[dict[str, Any]]]:
         """
         Rows of its members by table name, sorted by RID.
@@ -158,17 +164,24 @@ class Dataset(DatasetFacts):
             limit: at most so many of each table.
             version: as they were at a version; None is the living catalog.
         """
+        ignore_extras("list_dataset_members", extras, ("recurse", "limit", "version"))
         session = self._at(version)
         rids = list(membership.nested_datasets(session, [self.dataset_rid])) if recurse else [self.dataset_rid]
         found = membership.list_members(session, rids)
         return {table: members[:limit] for table, members in found.items()}
 
-    def list_dataset_children(self, recurse: bool = False, version: VersionLike | None = None) -> list[Dataset]:
+    def list_dataset_children(
+        self, recurse: bool = False, _visited: object = None, version: VersionLike | None = None, **extras: object
+    ) -> list[Dataset]:
         """The datasets nested in it; with `recurse`, in these too."""
+        ignore_extras("list_dataset_children", extras, ("recurse", "version"))
         return self._handles(membership.nested_datasets(self._at(version), [self.dataset_rid]), recurse)
 
-    def list_dataset_parents(self, recurse: bool = False, version: VersionLike | None = None) -> list[Dataset]:
+    def list_dataset_parents(
+        self, recurse: bool = False, _visited: object = None, version: VersionLike | None = None, **extras: object
+    ) -> list[Dataset]:
         """The datasets that it is nested in; with `recurse`, those above them too."""
+        ignore_extras("list_dataset_parents", extras, ("recurse", "version"))
         return self._handles(membership.parent_datasets(self._at(version), [self.dataset_rid]), recurse)
 
     def list_dataset_element_types(self) -> list[Table]:
@@ -247,16 +260,28 @@ class Dataset(DatasetFacts):
         return bag
 
     def denormalize_as_dict(
-        self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()
+        self,
+        include_tables: Iterable[str],
+        version: VersionLike | None = None,
+        *,
+        joins: Iterable[str] = (),
+        **extras: object,
     ) -> Iterator[dict[str, Any]]:
         """The joined tables of a version (the current one), row by row; see DatasetBag.denormalize_as_dict."""
+        ignore_extras("denormalize_as_dict", extras, ("include_tables", "version", "joins"))
         bag = self.download_dataset_bag(version, materialize=False)
         return bag.denormalize_as_dict(include_tables, joins=joins)
 
     def denormalize_as_dataframe(
-        self, include_tables: Iterable[str], version: VersionLike | None = None, *, joins: Iterable[str] = ()
+        self,
+        include_tables: Iterable[str],
+        version: VersionLike | None = None,
+        *,
+        joins: Iterable[str] = (),
+        **extras: object,
     ) -> pandas.DataFrame:
         """The same as a pandas frame."""
+        ignore_extras("denormalize_as_dataframe", extras, ("include_tables", "version", "joins"))
         bag = self.download_dataset_bag(version, materialize=False)
         return bag.denormalize_as_dataframe(include_tables, joins=joins)
 

@@ -79,16 +79,16 @@ class DatasetFacts:
         found = rows.select(self.session, self._table(TYPE_LINK), {"Dataset": self.dataset_rid})
         return sorted(row[DATASET_TYPE] for row in found)
 
-    def add_dataset_types(self, dataset_types: str | Iterable[str]) -> None:
+    def add_dataset_types(self, dataset_types: str | Iterable[str], _skip_version_increment: bool = False) -> None:
         """
-        Add types; those it has already stay.
+        Add types; those it has already stay. No version is made of it, so there is none to skip.
 
         Raises:
             DerivaMLInvalidTerm: one is no term of Dataset_Type.
         """
         insert_types(self.session, self.dataset_rid, terms_of(self.session, dataset_types))
 
-    def add_dataset_type(self, dataset_type: str) -> None:
+    def add_dataset_type(self, dataset_type: str, _skip_version_increment: bool = False) -> None:
         """
         Add one type; nothing happens where it has it already.
 

@@ -12,6 +12,7 @@ from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.resolving import CatalogAsset, asset_types_of, resolve_assets
 from deriva_ml_core.assets.tables import ASSET_TYPE, AssetTables
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError
 from deriva_ml_core.executions.assets_of import executions_of_asset
 from deriva_ml_core.schema.terms import UNKNOWN_FILE_URL
@@ -28,16 +29,45 @@ class Asset:
     """
     One asset, as its row was when it was read.
 
-    Attributes:
+    Args:
+        catalog: the user's handle, or a session.
         asset_rid, asset_table, filename, url, length, md5, description: of the row.
+        asset_types, execution_rid: taken for calls that give them; the catalog is asked, which knows the newest.
     """
 
-    def __init__(self, session: CatalogSession, found: CatalogAsset) -> None:
-        self.session, self._found = session, found
-        self.asset_rid, self.asset_table = found.rid, found.table
-        self.filename, self.url = found.row.get("Filename") or "", found.row.get("URL") or ""
-        self.length, self.md5 = found.size_bytes, found.row.get("MD5") or ""
-        self.description = found.row.get("Description") or ""
+    def __init__(  # noqa: PLR0917  # the signature of the 1.2 generation
+        self,
+        catalog: CatalogSession | Handle,
+        asset_rid: str,
+        asset_table: str,
+        filename: str = "",
+        url: str = "",
+        length: int = 0,
+        md5: str = "",
+        description: str = "",
+        asset_types: Iterable[str] | None = None,  # noqa: ARG002  # see the docstring
+        execution_rid: str | None = None,  # noqa: ARG002
+    ) -> None:
+        self._catalog, self.session = catalog, session_of(catalog)
+        self.asset_rid, self.asset_table = asset_rid, str(asset_table)
+        self.filename, self.url, self.length, self.md5 = filename, url, length, md5
+        self.description = description
+        self._known: CatalogAsset | None = None
+
+    @classmethod
+    def of(cls, catalog: CatalogSession | Handle, found: CatalogAsset) -> Asset:
+        """The asset of a row that was read."""
+        row = found.row
+        names = (row.get("Filename") or "", row.get("URL") or "", found.size_bytes, row.get("MD5") or "")
+        asset = cls(catalog, found.rid, found.table, *names, row.get("Description") or "")
+        asset._known = found
+        return asset
+
+    @property
+    def _found(self) -> CatalogAsset:
+        if self._known is None:
+            (self._known,) = resolve_assets(self.session, [self.asset_rid])
+        return self._known
 
     def __repr__(self) -> str:
         return f"Asset({self.asset_rid!r}, table={self.asset_table!r}, filename={self.filename!r})"
@@ -117,7 +147,7 @@ class Asset:
         from deriva_ml_core.executions.record import ExecutionRecord
 
         found = executions_of_asset(self.session, self.asset_rid, asset_role)
-        return [ExecutionRecord.from_row(self.session, row) for row in found]
+        return [ExecutionRecord.from_row(self._catalog, row) for row in found]
 
     def find_features(self) -> list[Feature]:
         """The features of its table."""
@@ -149,7 +179,7 @@ class Asset:
         return self.session.vocabularies.lookup(self.session.model.ml_table(ASSET_TYPE), name).name
 
 
-def lookup_asset(session: CatalogSession, rid: str) -> Asset:
+def lookup_asset(catalog: CatalogSession | Handle, rid: str) -> Asset:
     """
     The asset of this RID, of whatever table; two requests.
 
@@ -157,24 +187,24 @@ def lookup_asset(session: CatalogSession, rid: str) -> Asset:
         DerivaMLNotFoundError: there is none, or it is a row of another kind.
     """
     try:
-        (found,) = resolve_assets(session, [rid])
+        (found,) = resolve_assets(session_of(catalog), [rid])
     except DerivaMLValidationError as err:
         raise DerivaMLNotFoundError("; ".join(err.problems)) from err
-    return Asset(session, found)
+    return Asset.of(catalog, found)
 
 
-def list_assets(session: CatalogSession, asset_table: str) -> list[Asset]:
+def list_assets(catalog: CatalogSession | Handle, asset_table: str) -> list[Asset]:
     """
     All assets of a table, sorted by RID.
 
     Raises:
         DerivaMLTableNotFound, DerivaMLTableTypeError: it is no asset table.
     """
-    return list(_assets_of(session, AssetTables(session).find(asset_table), {}))
+    return list(_assets_of(catalog, AssetTables(session_of(catalog)).find(asset_table), {}))
 
 
 def find_assets(
-    session: CatalogSession, asset_table: str | None = None, asset_type: str | None = None
+    catalog: CatalogSession | Handle, asset_table: str | None = None, asset_type: str | None = None
 ) -> Iterator[Asset]:
     """
     Assets of one table, or of all; of one type, or of all.
@@ -183,23 +213,24 @@ def find_assets(
         DerivaMLTableNotFound, DerivaMLTableTypeError: it is no asset table.
         DerivaMLInvalidTerm: it is no term of Asset_Type.
     """
+    session = session_of(catalog)
     tables = [AssetTables(session).find(asset_table)] if asset_table else session.model.asset_tables()
     name = None
     if asset_type is not None:
         name = session.vocabularies.lookup(session.model.ml_table(ASSET_TYPE), asset_type).name
     for table in tables:
         if name is None:
-            yield from _assets_of(session, table, {})
+            yield from _assets_of(catalog, table, {})
             continue
         link = session.model.type_link(table)
         tagged = [row[link.near_column] for row in rows.select(session, link.table, {link.far_column: name})]
         for rid, row in sorted(rows.select_by_rids(session, table, tagged).items()):
-            yield Asset(session, CatalogAsset(rid, table.schema, table.name, row))
+            yield Asset.of(catalog, CatalogAsset(rid, table.schema, table.name, row))
 
 
-def _assets_of(session: CatalogSession, table: Table, filters: Mapping[str, Any]) -> Iterator[Asset]:
-    for row in rows.select(session, table, filters, sort=["RID"]):
-        yield Asset(session, CatalogAsset(row["RID"], table.schema, table.name, row))
+def _assets_of(catalog: CatalogSession | Handle, table: Table, filters: Mapping[str, Any]) -> Iterator[Asset]:
+    for row in rows.select(session_of(catalog), table, filters, sort=["RID"]):
+        yield Asset.of(catalog, CatalogAsset(row["RID"], table.schema, table.name, row))
 
 
 def list_files(session: CatalogSession, file_types: Iterable[str] | None = None) -> list[dict[str, Any]]:

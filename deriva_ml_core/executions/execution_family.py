@@ -18,11 +18,11 @@ class ExecutionFamily(ExecutionLife):
         child = nested_execution if isinstance(nested_execution, str) else nested_execution.execution_rid
         nesting.link_nested(self._session, self.execution_rid, child, sequence)
 
-    def list_nested_executions(self, recurse: bool = False) -> list[ExecutionRecord]:
+    def list_nested_executions(self, recurse: bool = False, _visited: object = None) -> list[ExecutionRecord]:
         """Its children in the order of their numbers; with `recurse`, theirs too."""
         return self.execution_record.list_nested_executions(recurse)
 
-    def list_parent_executions(self, recurse: bool = False) -> list[ExecutionRecord]:
+    def list_parent_executions(self, recurse: bool = False, _visited: object = None) -> list[ExecutionRecord]:
         """The executions that it is a child of; with `recurse`, theirs too."""
         return self.execution_record.list_parent_executions(recurse)
 

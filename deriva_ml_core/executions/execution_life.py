@@ -206,7 +206,15 @@ class ExecutionLife:
         if not self.is_dry_run:
             tell(self._session.plugins, "deriva_model_finished", self._opened.recorder.journal)
 
-    def update_status(self, target: Status | str, message: str | None = None, *, error: str | None = None) -> None:
+    def update_status(
+        self,
+        target: Status | str | None = None,
+        message: str | None = None,
+        *,
+        error: str | None = None,
+        status: Status | str | None = None,
+        msg: str | None = None,
+    ) -> None:
         """
         Record another status, or another word on the present one.
 
@@ -215,11 +223,15 @@ class ExecutionLife:
                 say when their work is done) only changes the message.
             message: what a person reads beside it.
             error: why it failed; the same, under the name of the newer generation.
+            status, msg: target and message, under the names of the older generation.
 
         Raises:
             InvalidTransitionError: the status does not follow the present one.
         """
-        status, detail = as_status(target), error or message
+        if (given := target or status) is None:
+            msg = "update_status() needs a status"
+            raise TypeError(msg)
+        status, detail = as_status(given), error or message or msg
         legacy = status is Status.uploaded and self.status is Status.running
         if status is self.status or legacy:
             self._opened.recorder.note(detail)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.filters import Between
 from deriva_ml_core.catalog.handle import Handle, session_of
+from deriva_ml_core.datasets.former_calls import ignore_extras
 from deriva_ml_core.errors import DerivaMLExecutionError, DerivaMLExecutionNotFound
 from deriva_ml_core.executions import nesting
 from deriva_ml_core.executions.assets_of import linked_assets
@@ -46,7 +47,9 @@ class ExecutionRecord:
         status_detail: str | None = None,
         durations: dict[str, float] | None = None,
         created: str | None = None,
+        **extras: object,
     ) -> None:
+        ignore_extras("ExecutionRecord", extras, ("workflow", "status", "description", "duration"))
         self.execution_rid = execution_rid
         self.workflow_rid = workflow
         self._status, self._description = as_status(status), description
@@ -132,7 +135,7 @@ class ExecutionRecord:
         from deriva_ml_core.executions.asset import Asset
 
         found = linked_assets(self._catalog, self.execution_rid, asset_role)
-        return [Asset(self._catalog, linked.asset) for linked in found]
+        return [Asset.of(self._owner, linked.asset) for linked in found]
 
     # --- parents and children ---
 
@@ -141,11 +144,11 @@ class ExecutionRecord:
         rid = child if isinstance(child, str) else child.execution_rid
         nesting.link_nested(self._catalog, self.execution_rid, rid, sequence)
 
-    def list_nested_executions(self, recurse: bool = False) -> list[ExecutionRecord]:
+    def list_nested_executions(self, recurse: bool = False, _visited: object = None) -> list[ExecutionRecord]:
         """Its children in the order of their numbers; with `recurse`, theirs too."""
         return self._records(nesting.relatives(self._catalog, self.execution_rid, "children", recurse=recurse))
 
-    def list_parent_executions(self, recurse: bool = False) -> list[ExecutionRecord]:
+    def list_parent_executions(self, recurse: bool = False, _visited: object = None) -> list[ExecutionRecord]:
         """The executions that it is a child of; with `recurse`, theirs too."""
         return self._records(nesting.relatives(self._catalog, self.execution_rid, "parents", recurse=recurse))
 

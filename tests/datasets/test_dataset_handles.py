@@ -4,6 +4,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from deriva_ml_core.datasets.bag import DatasetBag
 from deriva_ml_core.datasets.dataset import Dataset, create_dataset
 from deriva_ml_core.errors import DerivaMLException
 
@@ -65,3 +66,33 @@ def test_a_notebook_shows_markdown(dataset, capsys):
 
     assert shell is not None
     assert "Markdown object" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["current_version", "dataset_types", "description", "dataset_rid"])
+def test_a_bag_says_the_same_as_its_dataset(dataset, name):
+    """Under the same names."""
+    assert getattr(dataset.download_dataset_bag("1.0.0"), name) == getattr(dataset, name)
+
+
+def test_a_bag_is_opened_by_its_folder_or_by_another_handle(dataset):
+    """As code of the former generation makes one, with what its maker knows."""
+    bag = dataset.download_dataset_bag("1.0.0")
+    same = DatasetBag(bag, dataset.dataset_rid, ["Labeled"], "Mine", "1-EXEC")
+
+    assert same.list_dataset_members() == DatasetBag(str(bag.path)).list_dataset_members()
+    assert (same.dataset_types, same.description, same.execution_rid) == (["Labeled"], "Mine", "1-EXEC")
+
+
+def test_arguments_without_a_meaning_are_told_and_slips_refused(dataset, caplog):
+    """Existing projects may pass what nobody reads; a misspelt name would get the answer to another question."""
+    bag = dataset.download_dataset_bag("1.0.0")
+    for one in (dataset, bag):
+        assert one.list_dataset_members(True, None, None, "1.0.0", quietly=True) == one.list_dataset_members()
+        assert "'quietly' has no meaning" in caplog.text
+        caplog.clear()
+        for call in (one.list_dataset_members, one.list_dataset_children, one.list_dataset_parents):
+            with pytest.raises(TypeError, match="did you mean 'version'"):
+                call(verison="0.1.0")
+        for call in (one.denormalize_as_dict, one.denormalize_as_dataframe):
+            with pytest.raises(TypeError, match="did you mean 'joins'"):
+                call(["Image"], join=["Image.Subject"])

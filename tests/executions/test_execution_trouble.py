@@ -8,6 +8,7 @@ from deriva_ml_core.errors import (
     DerivaMLConfigurationError,
     DerivaMLException,
     DerivaMLExecutionError,
+    DerivaMLExecutionNotFound,
     DerivaMLUploadError,
     DerivaMLValidationError,
     WorkingFolderError,
@@ -249,10 +250,13 @@ def test_a_catalog_that_is_gone_at_the_end_costs_no_output(new_ml, workflow, ope
     assert Status.pending_upload is execution.status
 
     new_ml.close()  # connections of one process share a server, and this one is gone for good
-    later = open_ml(new_ml.catalog_id).resume_execution(execution.execution_rid)
+    opened = open_ml(new_ml.catalog_id)
+    later = opened.restore_execution()  # the only one that waits
     later.upload_execution_outputs()
     assert Status.uploaded is later.execution_record.status
-    assert execution.start_time == later.start_time
+    assert (execution.execution_rid, execution.start_time) == (later.execution_rid, later.start_time)
+    with pytest.raises(DerivaMLExecutionNotFound, match="none waits"):
+        opened.restore_execution()
 
 
 def test_an_execution_that_may_be_alive_is_not_taken_over(new_ml, workflow):
