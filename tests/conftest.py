@@ -45,6 +45,8 @@ pytest_plugins = [
     "notebook_fixture",
     "demo_fixture",
     "served_fixture",
+    "shared_catalog_fixture",
+    "slurm_life_fixture",
 ]
 
 SCHEMA_FACTS = Path(__file__).parent / "fixtures" / "deriva-ml-schema.json"
