@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM to the process that launches a sweep, told apart from what a model raises in it."""
+"""Ctrl-C, SIGTERM and SIGHUP to the process that launches a sweep, told apart from what a model raises in it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import threading
 from types import FrameType
 from typing import Any
 
-from deriva_ml_core.executions.signals import Terminated
+from deriva_ml_core.executions.signals import TOLD_TO_END, Terminated
 
 CTRL_C = "Ctrl-C"
+TERMINAL_CLOSED = signal.SIGHUP.name
 
 
 class Interrupts:
     """
-    From `watch` to `release`: SIGINT and SIGTERM raise as ever, and it is known that they came.
+    From `watch` to `release`: SIGINT, SIGTERM and SIGHUP raise, and it is known that they came.
 
     Handlers that somebody else has put there stay. Threads other than the main one can't have handlers.
     """
@@ -32,7 +33,7 @@ class Interrupts:
         """Put the handlers in place."""
         if threading.current_thread() is not threading.main_thread():
             return
-        usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        usual = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(TOLD_TO_END, signal.SIG_DFL)}
         for number, handler in usual.items():
             if signal.getsignal(number) is handler:
                 self._before[number] = signal.signal(number, self._stop)
@@ -47,5 +48,6 @@ class Interrupts:
         self.by = CTRL_C if number == signal.SIGINT else signal.Signals(number).name
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what records the first
+        for other in self._before.keys() & set(TOLD_TO_END):  # a second one must not cut short what records the first
+            signal.signal(other, signal.SIG_IGN)
         raise Terminated(number)

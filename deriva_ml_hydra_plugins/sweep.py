@@ -27,7 +27,7 @@ from deriva_ml_core.hookvalues import ChildEnd, SweepOutline
 from deriva_ml_core.runner import where_to_look
 from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_hydra_plugins.closing import last_words
-from deriva_ml_hydra_plugins.interrupts import CTRL_C, Interrupts
+from deriva_ml_hydra_plugins.interrupts import CTRL_C, TERMINAL_CLOSED, Interrupts
 from deriva_ml_hydra_plugins.plan import Plan
 from deriva_ml_hydra_plugins.progress import Jobs, LiveTable, PlainLines, Progress, is_terminal
 from deriva_ml_hydra_plugins.slurm_sweep import (
@@ -208,7 +208,7 @@ class RunningSweep:
         slurm_jobs = running_jobs(self.jobs.values())
         if self.progress is not None and slurm_jobs:  # a live table would draw over the question
             self.progress.stop()
-        if slurm_jobs and by == CTRL_C and asked_to_leave(len(slurm_jobs)):
+        if slurm_jobs and (by == TERMINAL_CLOSED or (by == CTRL_C and asked_to_leave(len(slurm_jobs)))):
             self._reporter.say(f"Detached. Come back with: deriva-ml-executions watch {self.facts.parent}")
             return True
         self.facts.stop(f"the sweep was stopped by {by}")

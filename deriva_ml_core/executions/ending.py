@@ -11,6 +11,7 @@ from deriva_ml_core.executions.journal import now
 from deriva_ml_core.executions.redaction import Redactor
 from deriva_ml_core.executions.signals import GaveWay, Preempted, Superseded, Terminated
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweeps import JobNotStartedError
 
 if TYPE_CHECKING:
     from deriva_ml_core.executions.journal import JournalEntry
@@ -21,7 +22,8 @@ _MAX_DETAIL = 4000  # a text cell that a person reads; some exceptions carry who
 
 def status_after(error: BaseException) -> Status:
     """Aborted where somebody stopped the run, Failed where it failed."""
-    return Status.aborted if isinstance(error, KeyboardInterrupt | Terminated | Preempted) else Status.failed
+    stopped = isinstance(error, KeyboardInterrupt | Terminated | Preempted | JobNotStartedError)
+    return Status.aborted if stopped else Status.failed
 
 
 def failure_text(error: BaseException) -> str:

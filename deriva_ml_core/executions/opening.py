@@ -151,6 +151,8 @@ def open_execution(ml: Connection, request: Request) -> Opened:
     described = configuration.model_copy(update={"workflow": workflow})
     opened = _open_dry(ml, described) if request.dry_run else _open_recorded(ml, described, request)
     try:
+        if request.place is not None and not request.dry_run:
+            request.place.require_turn()  # again: who stopped the sweep before the journal was there could not see it
         if not request.dry_run:
             tell(ml.session.plugins, "deriva_execution_opened", opened.recorder.journal)
             _upload_metadata(ml, opened, code, request)

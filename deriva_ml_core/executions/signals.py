@@ -1,12 +1,17 @@
-"""SIGTERM as an exception, so that a run that is told to end still records its end."""
+"""SIGTERM and SIGHUP as exceptions, so that a run that is told to end still records its end."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+TOLD_TO_END = (signal.SIGTERM, signal.SIGHUP)
+"""Those that end a process which does nothing about them, and leave it the time to say so; SIGHUP comes when the
+terminal is closed, or the connection to it is lost."""
 
 
 class Terminated(SystemExit):
@@ -67,27 +72,32 @@ class Superseded(SystemExit):
         return f"execution {self.rid} has been taken over by {self.by}: this process stops, and records nothing more"
 
 
+class _First:
+    """
+    A handler that raises once: signals that come after it, while what it raised is being recorded, are ignored where
+    their handlers are of this kind.
+    """
+
+    def __init__(self, make: Callable[[int], BaseException]) -> None:
+        self._make = make
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # signal's signature
+        for other in (signal.SIGINT, *TOLD_TO_END):
+            if isinstance(signal.getsignal(other), _First):
+                signal.signal(other, signal.SIG_IGN)
+        raise self._make(number)
+
+
 @contextmanager
 def termination_raises() -> Iterator[None]:
     """
-    Raise Terminated on SIGTERM inside the block; the handler of before is back afterwards.
+    Raise Terminated on SIGTERM and SIGHUP inside the block; the handlers of before are back afterwards.
 
     A handler that somebody else has put there stays: submitit ignores SIGTERM on purpose, since SLURM sends it before
-    a preemption, and notebooks and servers have their own. Threads other than the main one can't have handlers.
+    a preemption, `nohup` has SIGHUP ignored, and notebooks and servers have their own.
     """
-    if threading.current_thread() is not threading.main_thread() or not _is_default():
+    with _handled(dict.fromkeys(TOLD_TO_END, signal.SIG_DFL), Terminated):
         yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # signal's signature
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what records the first
-        raise Terminated(number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -96,21 +106,19 @@ def one_interrupt() -> Iterator[None]:
     Take only the first SIGINT inside the block: a worker gets one from the terminal and one from the process that
     launched it, and the second must not cut short what records the first.
     """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    with _handled({signal.SIGINT: signal.default_int_handler}, lambda _: KeyboardInterrupt()):
         yield
-        return
 
-    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # signal's signature
-        signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, end)
+@contextmanager
+def _handled(usual: Mapping[signal.Signals, Any], make: Callable[[int], BaseException]) -> Iterator[None]:
+    """Handle those signals whose handlers are the usual ones. Threads other than the main one can't have handlers."""
+    main = threading.current_thread() is threading.main_thread()
+    ours = {number: before for number, before in usual.items() if main and signal.getsignal(number) is before}
+    for number in ours:
+        signal.signal(number, _First(make))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _is_default() -> bool:
-    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        for number, before in ours.items():
+            signal.signal(number, before)

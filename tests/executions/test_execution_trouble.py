@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import (
     DerivaMLConfigurationError,
     DerivaMLException,
@@ -13,9 +14,12 @@ from deriva_ml_core.errors import (
     DerivaMLValidationError,
     WorkingFolderError,
 )
+from deriva_ml_core.executions.children import make_children
 from deriva_ml_core.executions.configuration import ExecutionConfiguration, as_configuration
 from deriva_ml_core.executions.journal import executions_folder, read_entry
+from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweeps import JobNotStartedError, Place, SweepFacts, SweepJob
 from deriva_ml_core.local_catalog.app import Application
 from deriva_ml_core.workflows import Workflow
 
@@ -267,3 +271,22 @@ def test_an_execution_that_may_be_alive_is_not_taken_over(new_ml, workflow):
     journal.beat()
     with pytest.raises(DerivaMLExecutionError, match=r"may still be running.*another-host"):
         new_ml.resume_execution(execution.execution_rid)
+
+
+def test_a_job_that_opens_while_its_sweep_is_stopped_is_aborted_before_its_model_starts(new_ml, workflow):
+    """
+    Who stops a sweep ends the jobs whose journals are there. One that had its turn a moment before has none yet: it
+    looks again as soon as it has, or it would run on under a parent that has ended.
+    """
+    parent = new_ml.create_execution(workflow=workflow, description="A sweep")
+    (rid,) = rows.lease_rids(new_ml.session, 1)
+    make_children(new_ml.session, parent.journal_entry, {0: SweepJob(rid, ())})
+    where = (new_ml.hostname, new_ml.catalog_id, parent.working_dir, this_process())
+    place = Place(SweepFacts(parent.execution_rid, *where, children={0: rid}), 0)
+    place.sweep.stop("the sweep was stopped by SIGTERM")
+
+    with pytest.raises(JobNotStartedError, match="job 0 was not started: the sweep was stopped by SIGTERM"):
+        new_ml.create_execution(workflow=workflow, place=place)
+    row = rows.select_by_rids(new_ml.session, "Execution", [rid])[rid]
+    assert (row["Status"], "stopped by SIGTERM" in row["Status_Detail"]) == ("Aborted", True)
+    assert read_entry(executions_folder(new_ml.working_dir) / rid).settled

@@ -11,7 +11,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.cli.executions import main
 from deriva_ml_core.executions.journal import executions_folder, read_entry
 from deriva_ml_core.executions.recorder import parse_times
-from deriva_ml_core.executions.signals import termination_raises
+from deriva_ml_core.executions.signals import TOLD_TO_END, Terminated, one_interrupt, termination_raises
 from deriva_ml_core.executions.states import Status
 
 SCRIPT = """
@@ -66,6 +66,7 @@ ENDS = {
     "no stderr": ("sys.stderr = None", 0, "Uploaded", None),
     "stderr closed": ("sys.stderr.close()", 0, "Uploaded", None),
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); signal.pause()", 143, "Aborted", "Terminated: "),
+    "SIGHUP": ("os.kill(os.getpid(), signal.SIGHUP); signal.pause()", 129, "Aborted", "Terminated: "),
 }
 
 
@@ -182,10 +183,27 @@ def test_a_handler_of_somebody_elses_stays():
     assert seen == [signal.SIGTERM]
 
 
-def test_the_handler_of_before_is_back_afterwards():
+@pytest.mark.parametrize("number", TOLD_TO_END)
+def test_the_handler_of_before_is_back_afterwards(number):
     """A library that keeps a signal to itself is a nuisance."""
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(number) is signal.SIG_DFL
     with termination_raises():
-        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(number) is not signal.SIG_DFL
 
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_hears_the_first_of_the_signals_that_end_it(first, second):
+    """The closed terminal sends one, the process that launched it another, while the worker records the first."""
+    recorded = []
+    with one_interrupt(), termination_raises():
+        try:
+            os.kill(os.getpid(), first)
+        except (KeyboardInterrupt, Terminated) as err:
+            os.kill(os.getpid(), second)
+            recorded.append(getattr(err, "number", signal.SIGINT))
+
+    assert recorded == [first]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -65,7 +65,7 @@ def started(demo_project):
         (made.root / "go").touch()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait() if process.stderr.closed else process.communicate()
 
 
 def _wait(condition, seconds=90):
@@ -73,6 +73,21 @@ def _wait(condition, seconds=90):
     while not condition() and time.monotonic() < until:
         time.sleep(0.1)  # other processes give no other sign
     assert condition()
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_sweep_whose_terminal_closes_is_aborted_with_its_jobs(started, tree, launcher):
+    """The kernel sends SIGHUP to all processes of the terminal; nobody is there to read, and the record is true."""
+    _, process = started(launcher)
+
+    process.stderr.close()
+    os.killpg(process.pid, signal.SIGHUP)
+    process.wait(timeout=60)
+
+    parent, children = tree()
+    assert [child["Status"] for child in children] == ["Uploaded", "Aborted", "Aborted"]
+    assert (parent["Status"], parent["Status_Detail"]) == ("Aborted", "stopped by SIGHUP: 1 of 3 jobs are Uploaded")
+    _wait(lambda: not _lives(process.pid))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
