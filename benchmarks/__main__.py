@@ -2,6 +2,7 @@
 All benchmarks, or those that are named: runs them one after the other and writes docs/benchmarks.md.
 
     python benchmarks [NAME...]
+    python benchmarks --page      the page alone, from what is kept
 
 Each is a program of its own. What it found is kept in benchmarks/results when it has run to its end, and the page is
 made of all that is kept there, so that a benchmark that isn't run, that fails or is interrupted keeps its tables. What
@@ -38,7 +39,9 @@ def main() -> int:
     """Measure, write the page, and return 1 when a benchmark failed."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.splitlines()[1])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; all by default")
-    chosen = parser.parse_args().names or names()
+    parser.add_argument("--page", action="store_true", help="measure nothing; write the page from what is kept")
+    args = parser.parse_args()
+    chosen = [] if args.page else args.names or names()
     if unknown := set(chosen) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job would ignore Ctrl-C
@@ -92,9 +95,15 @@ def measure(name: str, folder: Path, prctl: ctypes._CFuncPtr) -> bool:
     if code not in (0, MISSED) or not kept.exists():
         return False
     parts = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
-    found = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "minutes": round(minutes, 1), "machine": machine()}
-    _page.keep(HERE, name, {**found, "parts": parts})
+    when = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "minutes": round(minutes, 1), "commit": commit()}
+    _page.keep(HERE, name, {**when, "machine": machine(), "parts": parts})
     return True
+
+
+def commit() -> str:
+    """What has been measured; empty outside of a repository."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def end_what_is_left() -> None:

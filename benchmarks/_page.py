@@ -93,7 +93,8 @@ def section(script: Path, found: dict | None, *, tell_machine: bool) -> Iterator
         yield from (f"Not measured for this checkout: `uv run nox -s bench -- {script.stem}` does it.", "")
         return
     where = f" on {found['machine']}" if tell_machine else ""
-    yield from (f"Measured on {found['measured']}{where}, in {found['minutes']:.1f} minutes.", "")
+    commit = f" at commit {found['commit']}" if found["commit"] else ""
+    yield from (f"Measured on {found['measured']}{commit}{where}, in {found['minutes']:.1f} minutes.", "")
     for part in found["parts"]:
         yield from (f"### {part['title']}", "")
         if "absent" in part:

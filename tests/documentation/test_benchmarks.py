@@ -90,7 +90,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_the_page_is_what_the_benchmarks_have_found(program: tuple[ModuleType, ModuleType]):
-    """`python benchmarks NAME` measures one and writes the page; a changed docstring wants the page anew, too."""
+    """`python benchmarks --page` writes it anew, where a benchmark's docstring has changed."""
     main, pages = program
 
     assert PAGE.read_text() == pages.render(main.HERE, main.names())
@@ -148,6 +148,18 @@ def test_a_benchmark_that_fails_keeps_what_it_found_before(project: Path):
     assert "failed, and as before: fast, new" in done.stdout
     assert "133 x" in page(project)
     assert "Not measured for this checkout: `uv run nox -s bench -- new` does it." in page(project)
+
+
+def test_the_page_can_be_written_anew_without_measuring(project: Path):
+    """After a change to what a benchmark says of itself."""
+    run(project)
+    text = FAST.replace("As fast as can be.", "Faster.").replace("133.3", "1.5")
+    (project / "benchmarks" / "fast.py").write_text(text)
+    done = run(project, "--page")
+
+    assert done.returncode == 0, done.stderr
+    assert "Faster." in page(project)
+    assert "133 x" in page(project)
 
 
 def test_an_unknown_benchmark_is_refused_before_anything_is_measured(project: Path):
