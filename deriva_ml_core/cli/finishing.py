@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
+from deriva_ml_core.cli.words import counted
 from deriva_ml_core.errors import DerivaMLException
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _tell(options: argparse.Namespace, ml: DerivaML, done: Sequence[Outcome], ot
         print(f"nothing waits in {ml.working_dir}")
     for rid, outcome in done:
         if not isinstance(outcome, DerivaMLException):
-            print(f"{rid}: uploaded {outcome.total_uploaded} file(s)")
+            print(f"{rid}: uploaded {counted(outcome.total_uploaded, 'file')}")
             for table, count in sorted(outcome.per_table.items()):
                 print(f"  {table}: {count.uploaded}")
     errors = [(rid, outcome) for rid, outcome in done if isinstance(outcome, DerivaMLException)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import add_connection_options, connection_fields
 from deriva_ml_core.cli.main import ArgumentParser, add_common_options, configure_logging, run_parsed
+from deriva_ml_core.cli.words import counted
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _items(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> l
         ]
         objects = cached_objects(cache_dir)
         if objects.file_count:
-            about = f"cached ({_files(objects.file_count)})"
+            about = f"cached ({counted(objects.file_count, 'file')})"
             items.append(
                 {"type": "objects", "rid": "", "state": about, "size_bytes": objects.total_bytes}
                 | {"modified": "", "location": str(cache_dir / "objects")}
@@ -111,7 +112,7 @@ def _items(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> l
 
 
 def _execution_item(folder: ExecutionFolder) -> Item:
-    state = f"{folder.state} ({_files(folder.waiting_files)})" if folder.state == "waiting" else folder.state
+    state = f"{folder.state} ({counted(folder.waiting_files, 'file')})" if folder.state == "waiting" else folder.state
     return {"type": "execution", "rid": folder.rid, "state": state, "size_bytes": folder.size_bytes} | {
         "modified": folder.modified.isoformat(),
         "location": str(folder.path),
@@ -134,10 +135,10 @@ def _show(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> No
         return
     if items:
         _print_table(items, working_dir)
-    waiting = f", {_files(summary['waiting_files'])} not in the catalog" if summary["waiting_files"] else ""
+    waiting = f", {counted(summary['waiting_files'], 'file')} not in the catalog" if summary["waiting_files"] else ""
     executions, cache = (round(summary[f"{name}_size_mb"] * 2**20) for name in ("execution", "cache"))
     print(
-        f"{working_dir}: {summary['execution_dir_count']} execution(s) with {_size(executions)}"
+        f"{working_dir}: {counted(summary['execution_dir_count'], 'execution')} with {_size(executions)}"
         f"{waiting}; cache {_size(cache)}"
     )
 
@@ -166,10 +167,6 @@ def _print_table(items: Sequence[Item], working_dir: Path) -> None:
             Text(item["location"].removeprefix(f"{working_dir}{os.sep}"), overflow="ellipsis", no_wrap=True),
         )
     console().print(table)
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _when(text: str) -> str:
@@ -203,7 +200,7 @@ def _delete(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> 
         require_deletable(folder, discard_outputs=options.discard_outputs)
     lost = sum(folder.waiting_files for folder in chosen)
     size = sum(folder.size_bytes for folder in chosen) + sum(bag.size_bytes for bag in bags)
-    if not _agreed(options, f"delete {len(chosen) + len(bags)} folder(s), {_size(size)}", lost):
+    if not _agreed(options, f"delete {counted(len(chosen) + len(bags), 'folder')}, {_size(size)}", lost):
         return 1
     freed = sum(delete_execution(folder, discard_outputs=options.discard_outputs) for folder in chosen)
     freed += sum(delete_bag(bag) for bag in bags)
@@ -247,7 +244,7 @@ def _agreed(options: argparse.Namespace, what: str, lost_files: int) -> bool:
         raise DerivaMLConfigurationError(f"to {what} without being asked, give --yes")
     questions = [f"{what[0].upper()}{what[1:]}?"]
     if lost_files:
-        questions.append(f"{lost_files} file(s) of these are nowhere else and will be lost. Really?")
+        questions.append(f"{counted(lost_files, 'file')} that the catalog does not have will be lost. Really?")
     return all(input(f"{question} [y/N] ").strip().lower() in ("y", "yes") for question in questions)
 
 

@@ -167,7 +167,7 @@ def test_upload_finishes_what_waits(new_ml, workflow, place, capsys):
     journal.update(pending=journal.entry.pending | {"uploads"})
 
     assert main(["upload", *place]) == 0
-    assert f"{execution.execution_rid}: uploaded 1 file(s)" in capsys.readouterr().out
+    assert f"{execution.execution_rid}: uploaded 1 file" in capsys.readouterr().out
     assert new_ml.lookup_execution(execution.execution_rid).status.value == "Uploaded"
     assert main(["upload", *place]) == 0
     assert "nothing waits" in capsys.readouterr().out

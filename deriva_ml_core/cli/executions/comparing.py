@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
 from deriva_ml_core.cli.executions.commands import add_command, console
-from deriva_ml_core.cli.executions.words import STYLES, value_words, when
+from deriva_ml_core.cli.words import STYLES, counted, value_words, when
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -74,17 +74,13 @@ def _columns(found: Comparison) -> Iterator[Part]:
 
 def _differing(title: str, rids: Sequence[str], names: Mapping[str, Any], same: int) -> Part:
     if not names:
-        return f"{title}: the same ({_values(same)})" if same else f"{title}: nothing recorded"
+        return f"{title}: the same ({counted(same, 'value')})" if same else f"{title}: nothing recorded"
     return _table(f"{title}: {_summary(len(names), same)}", rids, names)
 
 
 def _summary(differing: int, same: int) -> str:
     words = "differs" if differing == 1 else "differ"
-    return f"{_values(differing)} {words}, {same} {'is' if same == 1 else 'are'} the same"
-
-
-def _values(count: int) -> str:
-    return f"{count} value{'' if count == 1 else 's'}"
+    return f"{counted(differing, 'value')} {words}, {same} {'is' if same == 1 else 'are'} the same"
 
 
 def _table(title: str, rids: Sequence[str], names: Mapping[str, Mapping[str, Any]]) -> Part:

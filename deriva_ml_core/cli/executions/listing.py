@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
 from deriva_ml_core.cli.executions.commands import add_command
-from deriva_ml_core.cli.executions.words import value_words, when
+from deriva_ml_core.cli.words import value_words, when
 
 if TYPE_CHECKING:
     from deriva_ml_core.analysis.selection import Selection

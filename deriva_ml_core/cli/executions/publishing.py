@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
 from deriva_ml_core.cli.executions.commands import add_command
-from deriva_ml_core.cli.executions.words import size
+from deriva_ml_core.cli.words import size
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from deriva_ml_core.cli.connecting import connect
 from deriva_ml_core.cli.executions.commands import PROGRAM, add_command, as_typed, console
-from deriva_ml_core.cli.executions.words import size, when
+from deriva_ml_core.cli.words import size, when
 
 METADATA_TABLE = "Execution_Metadata"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deriva_ml_core.cli.executions.commands import console
-from deriva_ml_core.cli.executions.words import STYLES
+from deriva_ml_core.cli.words import STYLES
 
 GAP = "  "
 

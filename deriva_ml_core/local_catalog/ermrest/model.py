@@ -68,10 +68,21 @@ _AFFINITY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column. `acls` has only the lists that are set."""
+class Element:
+    """What has a RID: its oid, written otherwise."""
 
     oid: int
+
+    @property
+    def rid(self) -> str:
+        """The element's RID."""
+        return encode(self.oid)
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Element):
+    """A column. `acls` has only the lists that are set."""
+
     slot: int
     name: str
     type: ColumnType
@@ -81,11 +92,6 @@ class Column:
     annotations: Document = field(default_factory=dict)
     acls: Document = field(default_factory=dict)
     acl_bindings: Document = field(default_factory=dict)
-
-    @property
-    def rid(self) -> str:
-        """The element's RID."""
-        return encode(self.oid)
 
     @property
     def sql(self) -> str:
@@ -99,26 +105,19 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class Key(Element):
     """A unique constraint over columns (their oids, in order)."""
 
-    oid: int
     name: str
     columns: tuple[int, ...]
     comment: str | None = None
     annotations: Document = field(default_factory=dict)
 
-    @property
-    def rid(self) -> str:
-        """The element's RID."""
-        return encode(self.oid)
-
 
 @dataclass(frozen=True, slots=True)
-class ForeignKey:
+class ForeignKey(Element):
     """A reference from `columns` of the table `table` to `to_columns` of `to_table`, pairwise (all are oids)."""
 
-    oid: int
     name: str
     table: int
     columns: tuple[int, ...]
@@ -132,18 +131,13 @@ class ForeignKey:
     acl_bindings: Document = field(default_factory=dict)
 
     @property
-    def rid(self) -> str:
-        """The element's RID."""
-        return encode(self.oid)
-
-    @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The (referring, referenced) columns, as oids."""
         return tuple(zip(self.columns, self.to_columns, strict=True))
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Element):
     """
     A table with its columns, keys and outgoing foreign keys.
 
@@ -151,7 +145,6 @@ class Table:
     columns too, because history needs them. (No slots here: the lookups below are cached in the instance.)
     """
 
-    oid: int
     schema: int
     name: str
     columns: tuple[Column, ...]
@@ -163,11 +156,6 @@ class Table:
     acls: Document = field(default_factory=dict)
     acl_bindings: Document = field(default_factory=dict)
     physical: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def rid(self) -> str:
-        """The element's RID."""
-        return encode(self.oid)
 
     @property
     def live(self) -> str:
@@ -209,19 +197,13 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Element):
     """A schema; its tables know it, not the other way round."""
 
-    oid: int
     name: str
     comment: str | None = None
     annotations: Document = field(default_factory=dict)
     acls: Document = field(default_factory=dict)
-
-    @property
-    def rid(self) -> str:
-        """The element's RID."""
-        return encode(self.oid)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ Source: ERMrest docs, "Model Operations"; statuses and shapes of answers as obse
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from deriva_ml_core.local_catalog.ermrest import altering, creating, definitions
 from deriva_ml_core.local_catalog.ermrest.accesscontrol import Access
 from deriva_ml_core.local_catalog.ermrest.documents import Writer
 from deriva_ml_core.local_catalog.ermrest.draft import Draft
-from deriva_ml_core.local_catalog.ermrest.edit import Changes, Edit
+from deriva_ml_core.local_catalog.ermrest.edit import Change, Changes, Edit
 from deriva_ml_core.local_catalog.ermrest.model import Schema
 from deriva_ml_core.local_catalog.errors import BadRequest, Conflict, NotFound
 from deriva_ml_core.local_catalog.http import Response, json_response
@@ -50,13 +51,6 @@ def _put_schema(edit: Edit) -> Response:
     return json_response(_finish(draft).schema(schema))
 
 
-def _delete_schema(edit: Edit) -> Response:
-    draft = edit.draft()
-    altering.drop_schema(draft, edit.finder.schema(edit.target))
-    draft.finish()
-    return Response(status=204)
-
-
 def _post_tables(edit: Edit) -> Response:
     draft = edit.draft()
     schema = edit.finder.schema(edit.target, Conflict)
@@ -75,13 +69,6 @@ def _put_table(edit: Edit) -> Response:
     return json_response(_finish(draft).table(table))
 
 
-def _delete_table(edit: Edit) -> Response:
-    draft = edit.draft()
-    altering.drop_table(draft, edit.finder.table(edit.target))
-    draft.finish()
-    return Response(status=204)
-
-
 def _post_columns(edit: Edit) -> Response:
     draft = edit.draft()
     table = edit.finder.table(edit.target, Conflict)
@@ -94,13 +81,6 @@ def _put_column(edit: Edit) -> Response:
     table, column = edit.finder.column(edit.target, BadRequest)
     changed = altering.alter_column(draft, table, column, edit.body)
     return json_response(_finish(draft).column(table, changed))
-
-
-def _delete_column(edit: Edit) -> Response:
-    draft = edit.draft()
-    altering.drop_column(draft, *edit.finder.column(edit.target))
-    draft.finish()
-    return Response(status=204)
 
 
 def _post_keys(edit: Edit) -> Response:
@@ -118,13 +98,6 @@ def _put_key(edit: Edit) -> Response:
     return json_response(_finish(draft).key(table, changed))
 
 
-def _delete_key(edit: Edit) -> Response:
-    draft = edit.draft()
-    altering.drop_key(draft, *edit.finder.key(edit.target))
-    draft.finish()
-    return Response(status=204)
-
-
 def _post_foreign_keys(edit: Edit) -> Response:
     draft = edit.draft()
     table = edit.finder.table(edit.target, Conflict)
@@ -139,16 +112,30 @@ def _put_foreign_key(edit: Edit) -> Response:
     return json_response(_finish(draft).foreign_key(changed))
 
 
-def _delete_foreign_key(edit: Edit) -> Response:
-    draft = edit.draft()
-    altering.drop_foreign_key(draft, edit.finder.foreign_key(edit.target))
-    draft.finish()
-    return Response(status=204)
+def _dropping(drop: Callable[[Draft, Edit], None]) -> Change:
+    """The change that drops what a URL names."""
+
+    def delete(edit: Edit) -> Response:
+        draft = edit.draft()
+        drop(draft, edit)
+        draft.finish()
+        return Response(status=204)
+
+    return delete
 
 
-def _delete_foreign_keys(edit: Edit) -> Response:
+_delete_schema = _dropping(lambda draft, edit: altering.drop_schema(draft, edit.finder.schema(edit.target)))
+_delete_table = _dropping(lambda draft, edit: altering.drop_table(draft, edit.finder.table(edit.target)))
+_delete_column = _dropping(lambda draft, edit: altering.drop_column(draft, *edit.finder.column(edit.target)))
+_delete_key = _dropping(lambda draft, edit: altering.drop_key(draft, *edit.finder.key(edit.target)))
+_delete_foreign_key = _dropping(
+    lambda draft, edit: altering.drop_foreign_key(draft, edit.finder.foreign_key(edit.target))
+)
+
+
+@_dropping
+def _delete_foreign_keys(draft: Draft, edit: Edit) -> None:
     """All that a list's URL names: those of a table, over these columns, to that table."""
-    draft = edit.draft()
     if edit.target.kind == "foreignkeys":
         found = list(edit.finder.table(edit.target).foreign_keys)
     else:
@@ -157,8 +144,6 @@ def _delete_foreign_keys(edit: Edit) -> Response:
         raise NotFound("No foreign key is named by this URL.")
     for fkey in found:
         altering.drop_foreign_key(draft, fkey)
-    draft.finish()
-    return Response(status=204)
 
 
 def _finish(draft: Draft) -> Writer:

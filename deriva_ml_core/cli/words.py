@@ -1,4 +1,4 @@
-"""Facts of an execution in a person's words."""
+"""Facts in a person's words, as commands print them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def size(size_bytes: int | None) -> str:
         if size_bytes >= factor:
             return f"{size_bytes / factor:.1f} {unit}"
     return f"{size_bytes} bytes"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 file, 2 files."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def when(text: str | None) -> str:
