@@ -69,7 +69,8 @@ class Figure:
         several = spread(self.values) if len(self.values) > 1 else ""
         if self.bound is None:
             return self.name, told, several, "", ""
-        bound = f"{'at least' if self.at_least else 'at most'} {sensible(self.bound)} {self.unit}".rstrip()
+        number = f"{self.bound:.3g}" if self.bound < 1000 else f"{self.bound:,.0f}"
+        bound = f"{'at least' if self.at_least else 'at most'} {number} {self.unit}".rstrip()
         return self.name, told, several, bound, "held" if self.holds else "**missed**"
 
 
