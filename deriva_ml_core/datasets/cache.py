@@ -37,14 +37,19 @@ from deriva_ml_core.datasets.export import export_payload
 from deriva_ml_core.datasets.files import Failure, fetch_files
 from deriva_ml_core.datasets.history import DatasetHistory, read_dataset
 from deriva_ml_core.datasets.layout import PayloadFile, read_payload, write_tags
-from deriva_ml_core.errors import ChecksumMismatch
+from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.datasets.specs import DatasetSpec
+    from deriva_ml_core.datasets.stored_bags import BagStore
 
 log = logging.getLogger(__name__)
 
+NO_MINID = (
+    "the bag of %s is stored at %s; it has no MINID: the client of the identifier service (fair-identifiers-client "
+    "0.5.1) does not run on Python 3.12 and later"
+)
 _FORMAT = 3  # of what an export writes: a later one must not take an earlier one's bags for its own
 
 
@@ -66,6 +71,7 @@ def fetch_bag(
     *,
     progress: ProgressCallback | None = None,
     entry: DatasetHistory | None = None,
+    store: BagStore | None = None,
 ) -> DatasetBag:
     """
     A dataset at a version as a bag; made if it is not in the cache. Of several who ask at once, one makes it.
@@ -74,6 +80,7 @@ def fetch_bag(
 
     Args:
         entry: the version, where the caller has looked it up.
+        store: where to look before the catalog is asked for the bag, and where it is kept for others.
 
     Raises:
         DerivaMLDatasetNotFound: no such dataset or version.
@@ -82,12 +89,12 @@ def fetch_bag(
         WorkingFolderError: the cache can't be written, or has no room.
     """
     version = entry or read_dataset(session, spec.rid, deleted=True).at(spec.version)
-    return _Fetch(session, spec, version, cache_dir, progress).run()
+    return _Fetch(session, spec, version, cache_dir, progress=progress, store=store).run()
 
 
 def find_bag(session: CatalogSession, spec: DatasetSpec, cache_dir: Path, entry: DatasetHistory) -> CachedBag | None:
     """The bag of a dataset at a version as the cache has it, verified; None where it has none. No request."""
-    return _Fetch(session, spec, entry, cache_dir, None).find()
+    return _Fetch(session, spec, entry, cache_dir).find()
 
 
 class _Fetch:
@@ -97,9 +104,12 @@ class _Fetch:
         spec: DatasetSpec,
         entry: DatasetHistory,
         cache_dir: Path,
-        progress: ProgressCallback | None,
+        *,
+        progress: ProgressCallback | None = None,
+        store: BagStore | None = None,
     ) -> None:
         self._session, self._spec, self._entry, self._progress = session, spec, entry, progress
+        self._store, self._brought = store, False
         self._cache_dir, self._bags = cache_dir, cache_dir / "bags"
         self._key = bag_key(session, spec, entry)
 
@@ -107,12 +117,15 @@ class _Fetch:
         found = self.find()
         if found is None or (self._spec.materialize and found.missing):
             with folder_errors(self._bags), file_lock(self._cache_dir / "locks" / f"bag-{self._key}.lock"):
-                found = self.find() or self._make()
+                found = self.find() or self._bring() or self._make()
                 if self._spec.materialize and found.missing:
                     self._materialize(found)
         with suppress(OSError):  # when it was last used, for who makes room; another user's bag keeps its own time
             os.utime(found.path)
-        return DatasetBag(found.path, dataset_rid=self._entry.dataset_rid)
+        bag = DatasetBag(found.path, dataset_rid=self._entry.dataset_rid)
+        if self._store is not None and not self._brought:
+            self._keep(self._store, bag)
+        return bag
 
     # --- what is there ---
 
@@ -144,9 +157,7 @@ class _Fetch:
 
     def _make(self) -> CachedBag:
         assert self._entry.snapshot is not None
-        folder = self._bags / "partial" / self._key
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: we hold the lock
-        folder.mkdir(parents=True)
+        folder = self._empty_folder()
         payload = export_payload(
             self._session.at(self._entry.snapshot),
             self._entry.dataset_rid,
@@ -165,6 +176,12 @@ class _Fetch:
         log.info("dataset %s: %d rows, %d files", self._spec, sum(payload.rows.values()), len(payload.remote))
         remote = tuple(file for file in payload.remote if not self._is_right(final, file))
         return CachedBag(final, checksum, remote)
+
+    def _empty_folder(self) -> Path:
+        folder = self._bags / "partial" / self._key
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: we hold the lock
+        folder.mkdir(parents=True)
+        return folder
 
     def _info(self) -> dict[str, str]:
         return {
@@ -203,6 +220,32 @@ class _Fetch:
         beside = self._index_file.with_suffix(f".{os.getpid()}.new")
         beside.write_text(json.dumps(document, indent=1))
         beside.replace(self._index_file)
+
+    # --- what others have stored ---
+
+    def _bring(self) -> CachedBag | None:
+        """The bag that is stored for others, verified; None where there is none, or none that can be used."""
+        if self._store is None:
+            return None
+        folder = self._empty_folder()
+        try:
+            name, whole = f"Dataset_{self._entry.dataset_rid}", self._spec.materialize
+            stored = self._store.get(self._key, name, folder, self._info(), whole=whole)
+        except DerivaMLException as err:
+            log.warning("dataset %s is exported from the catalog: %s", self._spec, err)
+            return None
+        if stored is None:
+            return None
+        self._install(folder, stored.checksum)
+        self._write_index(stored.checksum, stored.rows)
+        found = self.find()
+        self._brought = found is not None and not (whole and found.missing)
+        log.info("dataset %s: from %s", self._spec, stored.address)
+        return found
+
+    def _keep(self, store: BagStore, bag: DatasetBag) -> None:
+        rows = json.loads(self._index_file.read_text())["rows"]
+        log.warning(NO_MINID, self._spec, store.put(bag, self._key, rows, whole=self._spec.materialize))
 
     # --- files ---
 

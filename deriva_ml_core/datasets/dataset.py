@@ -45,12 +45,6 @@ NO_BUCKET = (
     "use_minid: a MINID names a bag that is stored where others can get it: connect with s3_bucket='s3://…'. "
     "use_minid=False downloads the same bag from the catalog itself"
 )
-NO_MINID = (
-    "the bag of %s is stored at %s; it has no MINID: deriva-ml can't register one, since the identifier service asks "
-    "for a login of its own"
-)
-
-
 VersionLike = DatasetVersion | str | Sequence[int]
 
 
@@ -230,7 +224,8 @@ class Dataset(DatasetFacts):
         that could be repeated.
 
         Args:
-            use_minid: also store the bag in the DerivaML's s3_bucket, and say where; no MINID is registered.
+            use_minid: take the bag from the DerivaML's s3_bucket, if somebody has stored it, else store it there, and
+                say where; no MINID is registered.
 
         Raises:
             DerivaMLDatasetNotFound: no such version.
@@ -252,12 +247,13 @@ class Dataset(DatasetFacts):
             )
         from deriva_ml_core.datasets.cache import fetch_bag  # only who downloads needs it
 
-        bag = fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=self.living(version))
+        store = None
         if use_minid:
-            from deriva_ml_core.datasets.stored_bags import store_bag  # loads boto3
+            from deriva_ml_core.datasets.stored_bags import BagStore
 
-            log.warning(NO_MINID, spec, store_bag(bag, str(bucket)))
-        return bag
+            store = BagStore(str(bucket))
+        entry = self.living(version)
+        return fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=entry, store=store)
 
     def denormalize_as_dict(
         self,

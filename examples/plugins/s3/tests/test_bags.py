@@ -35,7 +35,7 @@ def test_a_bag_is_stored_once_and_is_a_bag(dataset, bucket, caplog, tmp_path):
     ml.s3_bucket = "s3://outputs/bags/"
     bag = made.download_dataset_bag("0.2.0", use_minid=True)
 
-    (key,) = keys(bucket)
+    (key,) = [key for key in keys(bucket) if key.endswith(".zip")]
     assert key == f"bags/{bag.checksum}/{bag.path.name}.zip"
     assert f"stored at s3://outputs/{key}; it has no MINID" in caplog.text
     stored = bucket.get_object(Bucket="outputs", Key=key)
@@ -48,7 +48,96 @@ def test_a_bag_is_stored_once_and_is_a_bag(dataset, bucket, caplog, tmp_path):
     ml.download_dataset_bag(f"{made.dataset_rid}@0.2.0")
     assert bucket.head_object(Bucket="outputs", Key=key)["LastModified"] == stored["LastModified"]
     made.download_dataset_bag("0.1.0", use_minid=True)
-    assert len(keys(bucket)) == 2
+    assert len(keys(bucket)) == 4  # an archive and an index of each version
+
+
+def stored(bucket, ending):
+    (key,) = [key for key in keys(bucket) if key.endswith(ending)]
+    return key
+
+
+@pytest.fixture
+def elsewhere(dataset, tmp_path):
+    """A dataset whose bag is stored, and the same dataset on another machine, whose cache is empty."""
+    ml, made = dataset
+    ml.s3_bucket = "s3://outputs/bags"
+    first = made.download_dataset_bag("0.2.0", use_minid=True)
+    other = ml.lookup_dataset(made.dataset_rid)
+    other.cache_dir = tmp_path / "elsewhere"
+    return first, other
+
+
+def test_another_machine_reads_the_stored_bag(elsewhere, bucket, monkeypatch):
+    """Verified, with its files; nothing is exported, and the cache has it from then on."""
+    first, other = elsewhere
+    monkeypatch.delattr("deriva_ml_core.datasets.cache.export_payload")  # who exports, fails
+    bag = other.download_dataset_bag("0.2.0", use_minid=True)
+
+    assert bag.path != first.path
+    assert bag.checksum == first.checksum
+    bdbag_api.validate_bag(str(bag.path))
+    (row,) = bag.get_table_as_dict("Execution_Asset")
+    assert Path(row["Filename"]).read_text() == "content"
+    bucket.delete_object(Bucket="outputs", Key=stored(bucket, ".zip"))
+    assert other.download_dataset_bag("0.2.0").path == bag.path
+
+
+def rewritten(data, change):
+    """The archive with one of its files changed, added or taken away."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        entries = {entry.filename: file.read(entry) for entry in file.infolist()}
+    change(entries, next(iter(entries)).partition("/")[0])
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda files, top: files.update({f"{top}/data/deriva-ml/Dataset.csv": b"RID"}), "Dataset.csv is not what"),
+        (lambda files, top: files.update({f"{top}/manifest-md5.txt": b""}), "not the manifest"),
+        (
+            lambda files, top: files.update({f"{top}/bag-info.txt": b"External-Identifier: 1-X"}),
+            "bag of something else",
+        ),
+        (lambda files, top: files.update({f"{top}/../../stranger": b"x"}), "no file of a bag"),
+        (lambda files, top: files.update({f"{top}/data/more.csv": b"x"}), "more.csv is not in the bag's manifest"),
+        (lambda files, top: files.pop(f"{top}/data/schema.json"), "schema.json is not what"),
+        (None, "not what was stored"),
+    ],
+)
+def test_a_stored_bag_that_was_changed_is_never_used(elsewhere, bucket, caplog, change, told):
+    """It is exported anew, with a word that says why, and stored in its place."""
+    first, other = elsewhere
+    key = stored(bucket, ".zip")
+    data = bucket.get_object(Bucket="outputs", Key=key)["Body"].read()
+    bad = b"no archive" if change is None else rewritten(data, change)
+    bucket.put_object(Bucket="outputs", Key=key, Body=bad, Metadata={"md5": "0" * 32})
+    bag = other.download_dataset_bag("0.2.0", use_minid=True)
+
+    assert told in caplog.text
+    assert f"dataset {other.dataset_rid}@0.2.0 is exported from the catalog" in caplog.text
+    assert bag.checksum == first.checksum
+    assert bucket.get_object(Bucket="outputs", Key=key)["Body"].read() == data
+
+
+def test_a_bag_without_files_is_another_archive(dataset, bucket, tmp_path):
+    """It never takes the place of the whole one; who wants the files gets those from the catalog."""
+    ml, made = dataset
+    ml.s3_bucket = "s3://outputs/bags"
+    made.download_dataset_bag("0.2.0", materialize=False, use_minid=True)
+    other = ml.lookup_dataset(made.dataset_rid)
+    other.cache_dir = tmp_path / "elsewhere"
+    (row,) = other.download_dataset_bag("0.2.0", use_minid=True).get_table_as_dict("Execution_Asset")
+
+    assert Path(row["Filename"]).read_text() == "content"
+    assert sorted(Path(key).name for key in keys(bucket) if key.endswith(".zip")) == [
+        f"Dataset_{made.dataset_rid}-no-files.zip",
+        f"Dataset_{made.dataset_rid}.zip",
+    ]
 
 
 def test_a_store_that_refuses_or_is_away_is_told(dataset, monkeypatch):
