@@ -45,6 +45,12 @@ _EXECUTIONS = {
     "ExecutionConfiguration": "executions.configuration",
     "ExecutionRecord": "executions.record",
 }
+_REVIEWS = {
+    "ConfigurationReport": "executions.validation",
+    "Experiment": "analysis.experiments",
+    "Lineage": "analysis.lineage",
+    "ProvenanceAudit": "analysis.audit",
+}
 _ERRORS = dict.fromkeys(
     (
         "CatalogError",
@@ -156,6 +162,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "execution": {
         **_EXECUTIONS,
+        **_REVIEWS,
         **_WORKFLOW,
         **_ASSETS,
         **_UPLOADS,

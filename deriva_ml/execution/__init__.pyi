@@ -1,5 +1,8 @@
 # Written by `python -m deriva_ml._names` from the table there; a test compares them.
 
+from deriva_ml_core.analysis.audit import ProvenanceAudit as ProvenanceAudit
+from deriva_ml_core.analysis.experiments import Experiment as Experiment
+from deriva_ml_core.analysis.lineage import Lineage as Lineage
 from deriva_ml_core.assets.file_specs import FileSpec as FileSpec
 from deriva_ml_core.assets.paths import AssetFilePath as AssetFilePath
 from deriva_ml_core.assets.progress import UploadProgress as UploadProgress
@@ -28,9 +31,10 @@ from deriva_ml_core.executions.configuration import ExecutionConfiguration as Ex
 from deriva_ml_core.executions.execution import Execution as Execution
 from deriva_ml_core.executions.record import ExecutionRecord as ExecutionRecord
 from deriva_ml_core.executions.states import Status as Status
+from deriva_ml_core.executions.validation import ConfigurationReport as ConfigurationReport
 from deriva_ml_core.runner import DerivaMLModel as DerivaMLModel
 from deriva_ml_core.runner import run_model as run_model
 from deriva_ml_core.workflows.workflow import Workflow as Workflow
 from deriva_ml_notebook.session import run_notebook as run_notebook
 
-__all__: list[str] = ['Asset', 'AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BaseConfig', 'DerivaBaseConfig', 'DerivaMLModel', 'DescribedList', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'FileSpec', 'LocalFile', 'LocalFileConfig', 'MultirunSpec', 'Status', 'UploadProgress', 'UploadReport', 'Workflow', 'base_defaults', 'create_model_config', 'get_all_multirun_configs', 'get_multirun_config', 'get_notebook_configuration', 'list_multirun_configs', 'load_configs', 'multirun_config', 'notebook_config', 'run_model', 'run_notebook', 'with_description']
+__all__: list[str] = ['Asset', 'AssetFilePath', 'AssetRIDConfig', 'AssetSpec', 'AssetSpecConfig', 'BaseConfig', 'ConfigurationReport', 'DerivaBaseConfig', 'DerivaMLModel', 'DescribedList', 'Execution', 'ExecutionConfiguration', 'ExecutionRecord', 'Experiment', 'FileSpec', 'Lineage', 'LocalFile', 'LocalFileConfig', 'MultirunSpec', 'ProvenanceAudit', 'Status', 'UploadProgress', 'UploadReport', 'Workflow', 'base_defaults', 'create_model_config', 'get_all_multirun_configs', 'get_multirun_config', 'get_notebook_configuration', 'list_multirun_configs', 'load_configs', 'multirun_config', 'notebook_config', 'run_model', 'run_notebook', 'with_description']

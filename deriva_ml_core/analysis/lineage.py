@@ -91,6 +91,7 @@ def trace(
     directions: Iterable[Direction] = ("back", "forward"),
     depth: int | None = None,
     most: int = MOST_NODES,
+    most_executions: int | None = None,
 ) -> Lineage:
     """
     The lineage of a row.
@@ -98,12 +99,13 @@ def trace(
     Args:
         depth: at most so many steps each way; None goes on to the end.
         most: nodes after which it stops.
+        most_executions: executions after which it stops.
 
     Raises:
         DerivaMLNotFoundError: no row of this RID.
         DerivaMLValidationError: it is neither an asset, a dataset nor an execution.
     """
-    tracer = _Tracer(session, most)
+    tracer = _Tracer(session, most, most_executions)
     start = tracer.start(rid)
     for direction in directions:
         tracer.follow(start, direction, depth)
@@ -114,8 +116,8 @@ def trace(
 class _Tracer:
     """Nodes and edges as they are found."""
 
-    def __init__(self, session: CatalogSession, most: int) -> None:
-        self._session, self._most = session, most
+    def __init__(self, session: CatalogSession, most: int, most_executions: int | None) -> None:
+        self._session, self._most, self._most_executions = session, most, most_executions
         self.nodes: dict[str, Node] = {}
         self.edges: dict[Edge, None] = {}
         self.complete = True
@@ -146,7 +148,7 @@ class _Tracer:
         seen = set(level)
         steps = 0
         while level:
-            if (depth is not None and steps == depth) or len(self.nodes) >= self._most:
+            if (depth is not None and steps == depth) or self._enough:
                 self.complete = False  # what lies beyond is not known
                 return
             found = list(step(level))
@@ -155,6 +157,11 @@ class _Tracer:
             level = [rid for rid in dict.fromkeys(ends) if rid not in seen]
             seen.update(level)
             steps += 1
+
+    @property
+    def _enough(self) -> bool:
+        limit = self._most_executions
+        return len(self.nodes) >= self._most or (limit is not None and len(self._of("execution", self.nodes)) >= limit)
 
     def describe(self) -> None:
         """What a person wants to know of executions and datasets; of assets it is known already."""

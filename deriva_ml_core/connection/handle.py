@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deriva_ml_core.connection.data import DataMethods
 from deriva_ml_core.connection.features import FeatureMethods
+from deriva_ml_core.connection.presenting import PresentingMethods
+from deriva_ml_core.connection.review import ReviewMethods
 from deriva_ml_core.connection.runs import RunMethods, close_at_exit
 from deriva_ml_core.connection.storage import StorageMethods
 from deriva_ml_core.connection.tables import TableMethods
@@ -30,7 +32,7 @@ LOCAL = "local"
 CONTEXT_FILE = ".deriva-context.json"
 
 
-class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods, StorageMethods):
+class DerivaML(TableMethods, DataMethods, FeatureMethods, RunMethods, ReviewMethods, StorageMethods, PresentingMethods):
     """
     A connection to one catalog, and a folder to work in. Use it as a context manager, or close it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.connection.base import HasSession
@@ -28,6 +29,8 @@ class ResolvedRid:
 
 class TableMethods(HasSession):
     """Mixin of DerivaML."""
+
+    working_dir: Path
 
     # --- tables -------------------------------------------------------------------------------------------------
 
@@ -154,6 +157,19 @@ class TableMethods(HasSession):
 
         names = list(self.session.model.table(table).columns)
         return pd.DataFrame(list(self.get_table_as_dict(table)), columns=names)
+
+    def table_path(self, table: str | Table, schema: str | None = None) -> Path:
+        """
+        Where this project keeps rows for a table as a CSV file, below the working folder; the folder is made.
+
+        Nothing reads the file by itself: what an execution is to store goes to the execution's own `table_path`.
+
+        Raises:
+            DerivaMLTableNotFound: there is no such table.
+        """
+        from deriva_ml_core.executions.table_rows import table_file
+
+        return table_file(self.working_dir, self.session.model.table(table, schema))
 
     def validate_schema(self, strict: bool = False) -> SchemaReport:
         """

@@ -10,12 +10,13 @@ from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.config.working_folder import default_working_folder
-from deriva_ml_core.errors import DerivaMLUploadError
+from deriva_ml_core.errors import DerivaMLException, DerivaMLUploadError
 from deriva_ml_core.executions.ending import failure_text
 from deriva_ml_core.executions.journal import JournalEntry
 from deriva_ml_core.executions.observing import tell_committed, tell_ended
 from deriva_ml_core.executions.signals import GaveWay
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.table_rows import store_table_rows, waiting_tables
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
@@ -46,7 +47,7 @@ def commit(
     recorder = opened.recorder
     if not model_finished(recorder.journal.entry):
         return _upload_leftovers(session, opened, progress, manner)
-    if recorder.status is Status.uploaded and not opened.staging.pending():
+    if recorder.status is Status.uploaded and not (opened.staging.pending() or waiting_tables(opened.folder)):
         return UploadReport(execution_rids=[recorder.journal.entry.rid])
     if recorder.status is not Status.pending_upload:
         recorder.change(Status.pending_upload, mark=["uploads"], tell=_takes_long(opened))
@@ -95,7 +96,16 @@ def _upload(session: CatalogSession, opened: Opened, progress: ProgressCallback 
         raise _no_answer(session, opened)
     tell_committed(session.plugins, opened.recorder.journal, report)
     report.raise_for_failures(finish_command(session, opened))
+    _store_rows(session, opened)
     return report
+
+
+def _store_rows(session: CatalogSession, opened: Opened) -> None:
+    """What the model has written for tables, after the files that it may speak of."""
+    try:
+        store_table_rows(session, opened.folder)
+    except DerivaMLException as err:
+        raise DerivaMLUploadError(f"{err}; it is kept, finish with: {finish_command(session, opened)}") from err
 
 
 def _no_answer(session: CatalogSession, opened: Opened) -> DerivaMLUploadError:

@@ -11,7 +11,7 @@ from deriva_ml_core.assets.manner import DEFAULT_MANNER, Manner
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.progress import ProgressCallback, UploadReport
 from deriva_ml_core.assets.specs import DRY_RUN_RID
-from deriva_ml_core.errors import DerivaMLValidationError
+from deriva_ml_core.errors import DerivaMLTableTypeError, DerivaMLValidationError
 from deriva_ml_core.executions.beginning import CHECKPOINTS
 from deriva_ml_core.executions.committing import commit
 from deriva_ml_core.executions.execution_life import ExecutionLife
@@ -20,6 +20,7 @@ from deriva_ml_core.executions.opening import METADATA_TABLE
 from deriva_ml_core.executions.states import Status
 
 if TYPE_CHECKING:
+    from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.datasets.dataset import Dataset
     from deriva_ml_core.datasets.feature_records import FeatureRecord
     from deriva_ml_core.executions.adding_files import FileLike
@@ -60,6 +61,23 @@ class ExecutionOutputs(ExecutionLife):
         return self._opened.staging.register(
             str(asset_name), file_name, asset_types, copy_file, rename_file, metadata, description, **columns
         )
+
+    def table_path(self, table: str | Table) -> Path:
+        """
+        Where to write rows for a table, as a CSV file whose first line names columns; it is stored with the outputs.
+
+        The catalog gives the system's columns, and defaults where a cell is empty. Each row is stored once, whatever
+        is killed and repeated. An asset table's files are named with `asset_file_path` instead.
+
+        Raises:
+            DerivaMLTableNotFound: there is no such table. DerivaMLTableTypeError: it is an asset table.
+        """
+        from deriva_ml_core.executions.table_rows import table_file
+
+        found = self._session.model.table(table)
+        if found.is_asset:
+            raise DerivaMLTableTypeError(f"{found} is an asset table: name its files with asset_file_path")
+        return table_file(self._opened.folder, found)
 
     def metrics_file(self, filename: str = METRICS_FILE) -> AssetFilePath:
         """The place of a metrics file; it is uploaded with the outputs."""
@@ -202,7 +220,7 @@ class ExecutionOutputs(ExecutionLife):
 
     def _clean(self) -> None:
         """The files go, the journal stays: it is small, and says when the run started and stopped."""
-        for name in ("assets", "downloaded-assets", "metadata", "unfinished", "prepared", CHECKPOINTS):
+        for name in ("assets", "downloaded-assets", "metadata", "unfinished", "prepared", "tables", CHECKPOINTS):
             shutil.rmtree(self._opened.folder / name, ignore_errors=True)
 
     def create_dataset(

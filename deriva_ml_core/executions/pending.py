@@ -17,6 +17,7 @@ from deriva_ml_core.executions.journal import JournalEntry, read_entry, read_jou
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.reopening import require_folder
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.table_rows import waiting_tables
 
 if TYPE_CHECKING:
     from deriva_ml_core.executions.recovery import Reopening
@@ -75,17 +76,20 @@ def waiting_of(folder: Path, entry: JournalEntry) -> Waiting | None:
         WorkingFolderError: the list of its outputs can't be read.
     """
     staged = Staging(folder).pending()
-    if not staged and "uploads" not in entry.pending:
+    written = waiting_tables(folder)
+    if not (staged or written) and "uploads" not in entry.pending:
         return None
     tables: dict[str, int] = {}
     for file in staged:
         tables[file.asset.qualified_table] = tables.get(file.asset.qualified_table, 0) + 1
+    for name in written:
+        tables[f"the rows for {name}"] = 1
     return Waiting(
         entry.rid,
         entry.status,
         folder,
         tables,
-        sum(file.path.stat().st_size for file in staged),
+        sum(path.stat().st_size for path in (*(file.path for file in staged), *written.values())),
         finished=model_finished(entry),
         alive=entry.owner is not None and entry.owner != this_process() and entry.owner.is_alive is not False,
     )

@@ -42,6 +42,32 @@ class _Findings:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigurationReport:
+    """What is wrong with a configuration: a line each, and nothing where it can be used."""
+
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether an execution can have it."""
+        return not self.problems
+
+
+def check(session: CatalogSession, configuration: ExecutionConfiguration) -> ConfigurationReport:
+    """
+    As `validate`, with what is wrong as a value.
+
+    Raises:
+        DerivaMLSchemaError: the catalog has no deriva-ml schema.
+    """
+    try:
+        validate(session, configuration)
+    except DerivaMLValidationError as err:
+        return ConfigurationReport(tuple(err.problems))
+    return ConfigurationReport()
+
+
 def validate(session: CatalogSession, configuration: ExecutionConfiguration) -> Inputs:
     """
     Check a configuration against a catalog: one request for each kind of thing that it names, not for each thing.

@@ -7,8 +7,9 @@ chaise-config, indexing-preferences, display).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from deriva_ml_core.schema.generations import ML_SCHEMA
 
@@ -89,21 +90,39 @@ def through(schema: str, near: str, far: str, label: str) -> Annotations:
     }
 
 
-def catalog(*, title: str = "Deriva-ML") -> Annotations:
-    """The whole catalog: names without underscores, a menu of the tables that people look for first."""
-    menu = ("Workflow", "Execution", "Execution_Metadata", "Execution_Asset", "Dataset", "Dataset_Version", "File")
-    address = f"/chaise/recordset/#{{{{{{$catalog.id}}}}}}/{ML_SCHEMA}:"
-    entries = [{"name": name.replace("_", " "), "url": address + name} for name in menu]
+def catalog(
+    *,
+    title: str = "Deriva-ML",
+    head_title: str | None = None,
+    menus: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+) -> Annotations:
+    """
+    The whole catalog: names without underscores, a menu of the tables that people look for first.
+
+    Args:
+        title: the first words of the navigation bar; head_title: of the browser's window, the same where None.
+        menus: further menus, each with its tables (schema, name); one without tables is left out.
+    """
+    names = ("Workflow", "Execution", "Execution_Metadata", "Execution_Asset", "Dataset", "Dataset_Version", "File")
+    shown_menus = {title: [(ML_SCHEMA, name) for name in names], **(menus or {})}
+    children = [
+        {"name": name, "children": [_entry(*table) for table in some]} for name, some in shown_menus.items() if some
+    ]
     return {
         DISPLAY: {"name_style": {"underline_space": True}},
         INDEXING: {"prefer_subset": True},
         CHAISE_CONFIG: {
-            "headTitle": title,
+            "headTitle": head_title or title,
             "navbarBrandText": title,
             "deleteRecord": True,
             "showFaceting": True,
             "shareCiteAcls": True,
             "defaultTable": {"schema": ML_SCHEMA, "table": "Execution"},
-            "navbarMenu": {"newTab": False, "children": [{"name": title, "children": entries}]},
+            "navbarMenu": {"newTab": False, "children": children},
         },
     }
+
+
+def _entry(schema: str, table: str) -> dict[str, str]:
+    address = f"/chaise/recordset/#{{{{{{$catalog.id}}}}}}/{quote(schema, safe='')}:{quote(table, safe='')}"
+    return {"name": table.replace("_", " "), "url": address}
