@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
 
-_TOLD = 10
 _WORDS = {"true": True, "t": True, "false": False, "f": False}
 
 
@@ -103,8 +102,7 @@ def _read(table: Table, file: Path) -> list[dict[str, Any]]:
             found.append(values)
             problems += [f"line {reader.line_num}: {fault}" for fault in faults]
     if problems:
-        more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
-        raise DerivaMLValidationError(f"{file} can't be stored in {table}", [*problems[:_TOLD], *more])
+        raise DerivaMLValidationError(f"{file} can't be stored in {table}", problems)
     return found
 
 
