@@ -53,7 +53,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="deriva-ml-bench-") as folder:
             failed = [name for name in chosen if not measure(name, Path(folder), prctl)]
     except KeyboardInterrupt:
-        print("interrupted; what had run to its end is kept, the page is as it was", file=sys.stderr)
+        print(
+            "interrupted; the page is as it was. `python benchmarks --page` adds what had run to its end",
+            file=sys.stderr,
+        )
         return 130
     _page.write(PAGE, HERE, names())
     print(f"{PAGE} is written" + (f"; failed, and as before: {', '.join(failed)}" if failed else ""))

@@ -86,7 +86,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=50, help="of a sweep")
-    parser.add_argument("--sweeps", type=int, default=2, help="of each subject under each launcher")
+    parser.add_argument("--sweeps", type=int, default=2, help="of each subject; one under submitit_local")
     parser.add_argument("--listed", type=int, default=1000, help="runs in the list")
     parser.add_argument("--only", default=",".join(PEERS), help="peers, with commas between (%(default)s)")
     args = parser.parse_args()
@@ -99,7 +99,8 @@ def main() -> int:
         cold = {name: partial(without_compiled, *one.args) for name, one in calls.items()}
         about = "As the first run after an installation, when Python has compiled none of the modules."
         codes.append(tell("How long does one run take, cold?", alternate(cold, 3, warm_ups=0), about))
-        codes += [sweep(calls, args.jobs, args.sweeps, launcher) for launcher in LAUNCHERS]
+        times = {"basic": args.sweeps, "joblib": args.sweeps, "submitit_local": 1}  # each of its jobs starts a Python
+        codes += [sweep(calls, args.jobs, runs, launcher) for launcher, runs in times.items()]
         if "mlflow" in peers:
             url = calls["mlflow, server"].args[2]["TRACKING"]
             codes.append(lists(folder, {"mlflow, SQLite": server_store(folder), "mlflow, server": url}, args))
