@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,7 +10,9 @@ from typing import BinaryIO
 
 PARALLEL_FROM_BYTES = 4 * 1024 * 1024
 """From this size on, hashing in threads is worth their making."""
-_FLUSH_BYTES = 64 * 1024 * 1024
+_FLUSH_BYTES = 16 * 1024 * 1024
+_PIECES_BEHIND = 3
+"""Enough for a hash to go on while the disk or the network stops for a moment; they wait in memory."""
 
 
 class Flushing:
@@ -39,7 +42,7 @@ class Flushing:
 
 
 class Hashes:
-    """SHA-256 and MD5 of a stream; in parallel each has a thread, which is at most one piece behind."""
+    """SHA-256 and MD5 of a stream; in parallel each has a thread, which may be a few pieces behind."""
 
     def __init__(self, *, md5: bool, parallel: bool, sha256: bool = True) -> None:
         self._sha256 = hashlib.sha256() if sha256 else None
@@ -49,38 +52,41 @@ class Hashes:
         ]
         self._parallel = parallel
         self._stack = ExitStack()
-        self._pool: ThreadPoolExecutor | None = None
-        self._pending: list[Future[object]] = []
+        self._pools: list[ThreadPoolExecutor] = []
+        self._pending: deque[list[Future[object]]] = deque()
 
     @property
     def sha256(self) -> bytes:
-        """Of what has come so far."""
+        """Of all that has come; to be asked for after the block."""
         return self._sha256.digest() if self._sha256 else b""
 
     @property
     def md5(self) -> bytes | None:
-        """Of what has come so far; None where it is not wanted."""
+        """The same; None where it is not wanted."""
         return self._md5.digest() if self._md5 else None
 
     def update(self, piece: bytes) -> None:
-        """The next piece; returns before it is hashed, where that is done in parallel."""
-        self._wait()
-        if self._pool is None:
+        """The next piece; in parallel it returns before it is hashed, so that whoever brings the pieces goes on."""
+        if not self._pools:
             for update in self._updates:
                 update(piece)
-        else:
-            self._pending = [self._pool.submit(update, piece) for update in self._updates]
+            return
+        self._wait(_PIECES_BEHIND)
+        self._pending.append(
+            [pool.submit(update, piece) for pool, update in zip(self._pools, self._updates, strict=True)]
+        )
 
-    def _wait(self) -> None:
-        for future in self._pending:
-            future.result()
-        self._pending = []
+    def _wait(self, behind: int) -> None:
+        """Until so many pieces at most are not hashed."""
+        while len(self._pending) > behind:
+            for future in self._pending.popleft():
+                future.result()
 
     def __enter__(self) -> "Hashes":
-        if self._parallel:
-            self._pool = self._stack.enter_context(ThreadPoolExecutor(len(self._updates), "hatrac-hash"))
+        if self._parallel:  # a thread for each: the pieces of one hash must stay in order
+            self._pools = [self._stack.enter_context(ThreadPoolExecutor(1, "hatrac-hash")) for _ in self._updates]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._wait()
-        self._stack.close()
+        with self._stack:
+            self._wait(0)
