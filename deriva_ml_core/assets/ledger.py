@@ -67,6 +67,10 @@ class StagedAsset:
         return f"{self.schema}/{self.table}"
 
 
+_FIELDS = StagedAsset.__dataclass_fields__
+_encoded = json.JSONEncoder(default=str).encode
+
+
 class AssetLedger:
     """
     Reads and appends to one execution's `assets.jsonl`.
@@ -93,7 +97,7 @@ class AssetLedger:
 
     def put(self, asset: StagedAsset) -> None:
         """Keep a registered output, new or changed."""
-        self._append([{name: getattr(asset, name) for name in StagedAsset.__dataclass_fields__}])
+        self._append([{name: getattr(asset, name) for name in _FIELDS}])
 
     def update(self, key: str, **facts: Any) -> None:
         """Keep new facts of one output."""
@@ -107,14 +111,12 @@ class AssetLedger:
         if not facts:
             return
         with self._lock:
-            append_lines(
-                self._file, [json.dumps(fact, ensure_ascii=True, default=str) for fact in facts], durable=durable
-            )
+            append_lines(self._file, [_encoded(fact) for fact in facts], durable=durable)
             for fact in facts:
                 self._apply(fact)
 
     def _apply(self, fact: dict[str, Any]) -> None:
-        known = {name: value for name, value in fact.items() if name in StagedAsset.__dataclass_fields__}
+        known = {name: value for name, value in fact.items() if name in _FIELDS}
         if "asset_types" in known:
             known["asset_types"] = tuple(known["asset_types"])
         old = self._assets.get(fact["key"])

@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.ledger import AssetLedger, StagedAsset
@@ -50,13 +51,10 @@ class Staging:
 
     def __init__(self, folder: Path, session: CatalogSession | None = None) -> None:
         self.folder = folder
+        self.assets_folder = folder / "assets"
+        """Below it, one folder for each asset table."""
         self._tables = None if session is None else AssetTables(session)
         self.ledger = AssetLedger(folder / "assets.jsonl")
-
-    @property
-    def assets_folder(self) -> Path:
-        """Below it, one folder for each asset table."""
-        return self.folder / "assets"
 
     def register(  # noqa: PLR0917  # the signature of asset_file_path, which projects call by position
         self,
@@ -97,9 +95,8 @@ class Staging:
         table = tables.find(asset_name)
         types = tables.check_types(table, asset_types)
         values = tables.check_columns(table, {**_as_mapping(metadata), **columns}, types)
-        source = _existing(file_name)
+        source, directory = _existing(file_name)
         relative = _relative_name(file_name, source, rename_file)
-        directory = source.is_dir() if source else str(file_name).endswith("/")
         asset = StagedAsset(
             key=f"{tables.folder(table)}/{relative}",
             schema=table.schema,
@@ -120,25 +117,27 @@ class Staging:
 
     def files(self) -> Iterator[StagedFile]:
         """Every registered file, folders opened; registered files that were never written are not among them."""
-        for asset in self.ledger:
-            path = self.path(asset)
-            if asset.directory:
-                yield from self._files_below(asset, path)
-            elif path.is_file() and not self._covered(asset):
-                yield StagedFile(asset, path)
+        return (file for file, _ in self._files())
 
     def missing(self) -> list[StagedAsset]:
         """Registered outputs that were never written (or a link whose original is gone)."""
-        return [asset for asset in self.ledger if not self.path(asset).exists() and asset.status != "uploaded"]
+        return [asset for asset in self.ledger if asset.status != "uploaded" and not _is_there(self._place_of(asset))]
 
     def unregistered(self) -> list[Path]:
         """Files in the assets folder that no one registered: they are not uploaded."""
-        known = {staged.path for staged in self.files()}
-        return sorted(p for p in self.assets_folder.rglob("*") if p.is_file() and p not in known)
+        known = {self._place_of(asset) for asset in self.ledger if not asset.directory}
+        unknown = [path for path in _files_in(self.assets_folder) if path not in known]
+        if unknown and any(asset.directory for asset in self.ledger):
+            known = {str(staged.path) for staged in self.files()}
+        return sorted(Path(path) for path in unknown if path not in known)
 
     def pending(self) -> list[StagedFile]:
         """Files that are not in the catalog as they now are on disk."""
-        return [staged for staged in self.files() if not is_uploaded(staged)]
+        return [file for file, _ in self.pending_with_state()]
+
+    def pending_with_state(self) -> list[tuple[StagedFile, os.stat_result]]:
+        """The same, each with what the disk says of it."""
+        return [(file, stat) for file, stat in self._files() if not _is_uploaded(file.asset, stat)]
 
     def keep_facts(self, asset: StagedAsset, facts: Mapping[str, Any]) -> None:
         """Keep new facts of an output, which may be a file of a registered folder and not in the ledger yet."""
@@ -149,7 +148,19 @@ class Staging:
 
     def path(self, asset: StagedAsset) -> Path:
         """Where this output is."""
-        return self.assets_folder / asset.key
+        return Path(self._place_of(asset))
+
+    def _place_of(self, asset: StagedAsset) -> str:
+        """The same as text: a look at thousands of outputs is several times as fast without a Path for each."""
+        return f"{self.assets_folder}/{asset.key}"
+
+    def _files(self) -> Iterator[tuple[StagedFile, os.stat_result]]:
+        folders = {asset.key for asset in self.ledger if asset.directory}
+        for asset in self.ledger:
+            if asset.directory:
+                yield from self._files_below(asset, self.path(asset))
+            elif (stat := _stat_of_file(self._place_of(asset))) and not _is_below(asset.key, folders):
+                yield StagedFile(asset, self.path(asset)), stat
 
     # --- how a registration is made -----------------------------------------------------------------------------
 
@@ -188,18 +199,18 @@ class Staging:
 
     def _place(self, asset: StagedAsset, *, copy: bool) -> None:
         target = self.path(asset)
+        if asset.source is not None and not copy:
+            with suppress(FileNotFoundError, FileExistsError):  # the first of its folder, or there already
+                target.symlink_to(asset.source)
+                return
         target.parent.mkdir(parents=True, exist_ok=True)
         if asset.source is None:
             if asset.directory:
                 target.mkdir(exist_ok=True)
-            return
-        source = Path(asset.source)
-        if target.exists() and target.samefile(source) and not copy:
-            return
-        if copy:
-            _copy(source, target)
-        else:
-            _link(source, target)
+        elif copy:
+            _copy(Path(asset.source), target)
+        elif not (target.exists() and target.samefile(asset.source)):
+            _link(Path(asset.source), target)
 
     def _keeping_store_facts(self, asset: StagedAsset) -> StagedAsset:
         old = self.ledger.get(asset.key)
@@ -231,43 +242,64 @@ class Staging:
 
     # --- folders ------------------------------------------------------------------------------------------------
 
-    def _files_below(self, folder: StagedAsset, path: Path) -> Iterator[StagedFile]:
+    def _files_below(self, folder: StagedAsset, path: Path) -> Iterator[tuple[StagedFile, os.stat_result]]:
         for file in sorted(path.rglob("*")):
-            if not file.is_file():
+            stat = _stat_of_file(str(file))
+            if stat is None:
                 continue
             key = f"{folder.key}/{file.relative_to(path).as_posix()}"
             name = safe_file_name(file.name, "file")  # nobody could check it: the folder was registered, not the file
             own = self.ledger.get(key) or replace(
                 folder, key=key, file_name=name, directory=False, source=None, status="pending", rid=None
             )
-            yield StagedFile(own, file)
-
-    def _covered(self, asset: StagedAsset) -> bool:
-        """Whether a registered folder already yields this file."""
-        parents = (self.ledger.get(str(parent)) for parent in PurePosixPath(asset.key).parents)
-        return any(parent is not None and parent.directory for parent in parents)
+            yield StagedFile(own, file), stat
 
 
-def is_uploaded(staged: StagedFile) -> bool:
-    """Whether the catalog has this file as it is on disk now: changed since, it is an output again."""
-    asset, stat = staged.asset, staged.path.stat()
+def _is_uploaded(asset: StagedAsset, stat: os.stat_result) -> bool:
+    """Whether the catalog has a file as it is on disk now: changed since, it is an output again."""
     same = (asset.size_bytes, asset.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
     return asset.status == "uploaded" and same
 
 
-def _existing(file_name: str | Path) -> Path | None:
+def _is_below(key: str, folders: Collection[str]) -> bool:
+    """Whether a registered folder already has this file."""
+    return bool(folders) and any(str(parent) in folders for parent in PurePosixPath(key).parents)
+
+
+def _stat_of_file(place: str) -> os.stat_result | None:
+    """What the disk says of a file; None where there is none."""
+    try:
+        stat = os.stat(place)  # noqa: PTH116
+    except OSError:
+        return None
+    return stat if S_ISREG(stat.st_mode) else None
+
+
+def _is_there(place: str) -> bool:
+    return os.path.exists(place)  # noqa: PTH110
+
+
+def _files_in(folder: Path) -> Iterator[str]:
+    """The places of all files below a folder; links to folders are not followed."""
+    for above, _, names in os.walk(folder):
+        yield from (place for name in names if os.path.isfile(place := f"{above}/{name}"))  # noqa: PTH113
+
+
+def _existing(file_name: str | Path) -> tuple[Path | None, bool]:
     """
-    The user's own file or folder of this name, absolute; None for a new output.
+    The user's own file or folder of this name, absolute (None for a new output), and whether it is or will be a folder.
 
     A bare name that happens to exist in the current folder is that file: projects write there and register then.
     """
     try:
         path = Path(file_name).expanduser()
-        if path.name in ("", ".."):  # the current folder as a whole, by mistake or not, is never an output
-            return None
-        return Path(os.path.abspath(path)) if path.exists() else None  # noqa: PTH100  # a link keeps its own name
-    except (OSError, ValueError, RuntimeError):  # too long a name, a NUL, no such home: not an existing file
-        return None
+        if path.name not in ("", ".."):  # the current folder as a whole, by mistake or not, is never an output
+            is_folder = S_ISDIR(path.stat().st_mode)
+            absolute = os.path.abspath(path)  # noqa: PTH100  # a link keeps its own name
+            return path if str(path) == absolute else Path(absolute), is_folder
+    except (OSError, ValueError, RuntimeError):  # not there, too long a name, a NUL, no such home
+        pass
+    return None, str(file_name).endswith("/")
 
 
 def _relative_name(file_name: str | Path, source: Path | None, rename_file: str | None) -> PurePosixPath:

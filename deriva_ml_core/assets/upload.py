@@ -86,12 +86,14 @@ class _Upload:
         self._session, self._staging, self._execution = session, staging, execution_rid
         self._manner, self._workers = manner, workers
         self._refused: list[Refused] = []
-        self._pending = _due(staging, tables)
+        due = _due(staging, tables)
         if session.plugins.implements(PREPARE):
-            self._refused = prepare_outputs(session, staging, execution_rid, self._pending, workers=workers)
+            files = [file for file, _ in due]
+            self._refused = prepare_outputs(session, staging, execution_rid, files, workers=workers)
             refused = {file.path for file, _ in self._refused}
-            self._pending = [file for file in _due(staging, tables) if file.path not in refused]
-        self._sizes = {file.path: _size(file) for file in self._pending}
+            due = [(file, size) for file, size in _due(staging, tables) if file.path not in refused]
+        self._pending = [file for file, _ in due]
+        self._sizes = {file.path: size for file, size in due}
         self._meter = ProgressMeter(progress, self._sizes)
         large = sum(size > objects.CHUNKED_FROM_BYTES for size in self._sizes.values())
         lanes = max(1, min(LANES, workers // max(1, large)))  # connections are bounded by the workers
@@ -241,8 +243,10 @@ class _Upload:
             self._staging.ledger.update(file.asset.key, status="failed", error=str(error))
 
 
-def _due(staging: Staging, tables: Collection[str] | None) -> list[StagedFile]:
-    return [file for file in staging.pending() if tables is None or file.asset.table in tables]
+def _due(staging: Staging, tables: Collection[str] | None) -> list[tuple[StagedFile, int]]:
+    """Files that go up now, each with its size in bytes."""
+    pending = staging.pending_with_state()
+    return [(file, stat.st_size) for file, stat in pending if tables is None or file.asset.table in tables]
 
 
 def _stored(asset: StagedAsset) -> StoredFile:
@@ -258,11 +262,3 @@ def _stored(asset: StagedAsset) -> StoredFile:
         columns={**asset.filled, **asset.columns},
         asset_types=asset.asset_types,
     )
-
-
-def _size(file: StagedFile) -> int:
-    """Bytes; 0 for a file that is gone, of which its sending says so."""
-    try:
-        return file.path.stat().st_size
-    except OSError:
-        return 0

@@ -257,7 +257,7 @@ def object_or_new(db: apsw.Connection, client: Client, path: str, *, parents: bo
     """The object to write to, as it is now, not as it was before the body came."""
     lineage = directory.lineage(db, path)
     if lineage[-1].path != path or lineage[-1].deleted:
-        return bind(db, path, client, parents=parents, namespace=False)
+        return bind(db, path, client, parents=parents, namespace=False, lineage=lineage)
     if lineage[-1].is_namespace:
         raise Conflict(f"{url(path)} is a namespace already.")
     require(client, "update", lineage)

@@ -132,14 +132,25 @@ def check_bindable(lineage: Sequence[Name], path: str, client: Client, *, parent
     require(client, "create", lineage)
 
 
-def bind(db: apsw.Connection, path: str, client: Client, *, parents: bool, namespace: bool) -> Found:
+def bind(
+    db: apsw.Connection,
+    path: str,
+    client: Client,
+    *,
+    parents: bool,
+    namespace: bool,
+    lineage: Sequence[Name] | None = None,
+) -> Found:
     """
     Bind a name that is not bound, and what is missing above it.
+
+    Args:
+        lineage: what this transaction knows to be bound.
 
     Raises:
         see check_bindable.
     """
-    lineage = directory.lineage(db, path)
+    lineage = list(lineage or directory.lineage(db, path))
     check_bindable(lineage, path, client, parents=parents)
     for missing in prefixes(path)[len(lineage) :]:
         kind = namespace or missing != path

@@ -56,7 +56,7 @@ class ContentStore:
     def path_of(self, sha256: bytes) -> Path:
         """Where content lies, if it does."""
         name = sha256.hex()
-        return self._objects / name[:2] / name[2:]
+        return Path(f"{self._objects}/{name[:2]}/{name[2:]}")
 
     def upload_path(self, job: str) -> Path:
         """Where the chunks of an upload job lie."""
