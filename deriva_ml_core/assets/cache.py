@@ -51,8 +51,8 @@ class ObjectCache:
 
     def find(self, md5: str, size_bytes: int | None) -> Path | None:
         """The object, verified; None where there is none. A damaged one is removed."""
-        path = self.path(md5)
-        return path if is_right(path, md5, size_bytes) else None
+        path = f"{self._objects}/{md5[:2]}/{md5}"  # a Path of what is not there would be made for nothing
+        return Path(path) if is_right(path, md5, size_bytes) else None
 
     def keep(self, file: Path, md5: str) -> None:
         """Keep a copy of a file whose object nobody has fetched yet; hashed before its first use."""
@@ -111,13 +111,15 @@ class ObjectCache:
         """Fetch without looking and locking, for a caller that has done both."""
         path = self.path(md5)
         with folder_errors(self.folder):
-            if near is None or not objects.copy_near(near, path, md5, size_bytes, progress, parts=self._arriving):
+            if near is None or not objects.copy_near(
+                near, path, md5, size_bytes, progress, parts=self._arriving, seal=mark_verified
+            ):
                 fetch_asset(session, AssetRef(url, file_name_of(url), md5, size_bytes), path, progress)
-            mark_verified(path)
+                mark_verified(path)
         return path
 
 
-def is_right(path: Path, md5: str, size_bytes: int | None) -> bool:
+def is_right(path: str | Path, md5: str, size_bytes: int | None) -> bool:
     """Whether a file is there and what it should be; a wrong one is removed. Most often one look at its status."""
     try:
         stat = os.stat(path)  # noqa: PTH116  # asked for each of thousands of files
@@ -125,10 +127,10 @@ def is_right(path: Path, md5: str, size_bytes: int | None) -> bool:
         return False
     if stat.st_mtime_ns == VERIFIED_NS and size_bytes in (None, stat.st_size):  # and was not written to since
         return True
-    if verify(path, md5, size_bytes):
+    if verify(Path(path), md5, size_bytes):
         return True
     log.warning("%s is damaged: it is fetched again", path)
-    path.unlink(missing_ok=True)
+    Path(path).unlink(missing_ok=True)
     return False
 
 
@@ -143,8 +145,8 @@ def verify(path: Path, md5: str, size_bytes: int | None) -> bool:
     return right
 
 
-def mark_verified(path: Path) -> None:
-    """Set the mark, and take away the right to write, which saves most files from accidents."""
+def mark_verified(path: Path | int) -> None:
+    """Set the mark on a file or its descriptor, and take away the right to write, which saves it from accidents."""
     with suppress(PermissionError):  # another user's object, shared: it will be hashed again each time
         os.chmod(path, 0o444)  # noqa: PTH101
         os.utime(path, ns=(VERIFIED_NS, VERIFIED_NS))

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from deriva_ml_core.errors import DerivaMLException
 
@@ -71,6 +71,19 @@ def in_turn(jobs: Iterable[Job], work: Callable[[Job], Answer]) -> Iterator[Outc
             yield Outcome(job, work(job), None)
         except DerivaMLException as err:
             yield Outcome(job, None, err)
+
+
+def one_ahead(items: Iterable[Answer]) -> Iterator[Answer]:
+    """The same items; each is made in another thread while the one before it is used."""
+    if not threading.main_thread().is_alive():  # as above
+        yield from items
+        return
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="deriva-ml-ahead") as pool:
+        coming: Future[Any] = pool.submit(next, source, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, source, end)
+            yield item
 
 
 def _outcome(job: Job, future: Future[Answer]) -> Outcome[Job, Answer]:

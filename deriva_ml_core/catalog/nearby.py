@@ -15,8 +15,9 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from deriva_ml_core.catalog import checksums
@@ -78,6 +79,7 @@ def copy_near(
     progress: Progress | None,
     *,
     parts: Path | None = None,
+    seal: Callable[[int], object] | None = None,
 ) -> bool:
     """
     Copy an object to `dest`, which appears complete and checked, or not at all: then False.
@@ -86,6 +88,7 @@ def copy_near(
         md5: lower-case hex; without it nobody could tell whether this is the right file, so that it is not taken.
         parts: the folder of unfinished files, on the same file system; beside `dest` by default. A file system is
             several times as fast where many files are made in one folder.
+        seal: called with the descriptor of the checked copy, before it gets its name.
 
     Raises:
         OSError: `dest` can't be written.
@@ -97,14 +100,17 @@ def copy_near(
     except OSError:  # deleted just now, or not for us
         return False
     try:
-        if not stat.S_ISREG(os.fstat(source).st_mode):
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode) or length not in (None, status.st_size):
             return False
-        return _copy_checked(source, dest, parts or dest.parent, md5, length, progress)
-    except FileNotFoundError:  # the first file to come into its folder
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        (parts or dest.parent).mkdir(parents=True, exist_ok=True)
-        os.lseek(source, 0, os.SEEK_SET)
-        return _copy_checked(source, dest, parts or dest.parent, md5, length, progress)
+        copy = _Copy(source, status.st_size, md5, progress, seal)
+        try:
+            return copy.to(dest, parts or dest.parent)
+        except FileNotFoundError:  # the first file to come into its folder
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            (parts or dest.parent).mkdir(parents=True, exist_ok=True)
+            os.lseek(source, 0, os.SEEK_SET)
+            return copy.to(dest, parts or dest.parent)
     finally:
         os.close(source)
 
@@ -127,43 +133,76 @@ def read_near(near: Path, md5: str, length: int) -> bytes | None:
         os.close(source)
 
 
-def _copy_checked(  # noqa: PLR0917
-    source: int, dest: Path, parts: Path, md5: str, length: int | None, progress: Progress | None
-) -> bool:
-    part = f"{parts}/.{secrets.token_hex(8)}.part"
-    try:
-        found, size = _copy(source, part, progress)
-        right = found == md5 and length in (None, size)
-        if right:
-            os.replace(part, dest)  # noqa: PTH105  # a Path for each of thousands of files is a third of the time
-            return True
-    except BaseException:  # Ctrl-C too: nothing may stay
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The content of an open file, on its way to where somebody wants it."""
+
+    source: int
+    size: int
+    md5: str
+    progress: Progress | None
+    seal: Callable[[int], object] | None
+
+    def to(self, dest: Path, parts: Path) -> bool:
+        """Write it beside and rename it; False where it is not what it should be, and then nothing is left."""
+        part = f"{parts}/.{secrets.token_hex(8)}.part"
+        write = self._write_checked if self.size <= _BLOCK_BYTES else self._write_and_check
+        try:
+            if write(part):
+                os.replace(part, dest)  # noqa: PTH105  # a Path for each of thousands is a third of the time
+                return True
+        except BaseException:  # Ctrl-C too: nothing may stay
+            _remove(part)
+            raise
         _remove(part)
-        raise
-    if progress:
-        progress(-size)
-    _remove(part)
-    return False
+        return False
+
+    def _write_checked(self, part: str) -> bool:
+        """A small file is checked before anything is written."""
+        content = os.read(self.source, self.size + 1)  # one byte more, to see that it has not grown
+        if len(content) != self.size or checksums.md5(content).hexdigest() != self.md5:
+            return False
+        target = os.open(part, _NEW, 0o644)
+        try:
+            _write_all(target, content)
+            self._seal(target)
+        finally:
+            os.close(target)
+        if self.progress:
+            self.progress(self.size)
+        return True
+
+    def _write_and_check(self, part: str) -> bool:
+        digest, size = checksums.md5(), 0
+        target = os.open(part, _NEW, 0o644)
+        try:
+            while block := os.read(self.source, _BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+                _write_all(target, block)
+                if self.progress:
+                    self.progress(len(block))
+            right = digest.hexdigest() == self.md5 and size == self.size
+            if right:
+                self._seal(target)
+        finally:
+            os.close(target)
+        if self.progress and not right:
+            self.progress(-size)
+        return right
+
+    def _seal(self, target: int) -> None:
+        if self.seal:
+            self.seal(target)
+
+
+def _write_all(target: int, block: bytes) -> None:
+    """A write may be short."""
+    left = memoryview(block)
+    while left:
+        left = left[os.write(target, left) :]
 
 
 def _remove(part: str) -> None:
     with suppress(OSError):
         os.unlink(part)  # noqa: PTH108
-
-
-def _copy(source: int, part: str, progress: Progress | None) -> tuple[str, int]:
-    """The MD5 and the size of what was copied."""
-    digest, size = checksums.md5(), 0
-    target = os.open(part, _NEW, 0o644)
-    try:
-        while block := os.read(source, _BLOCK_BYTES):
-            digest.update(block)
-            size += len(block)
-            left = memoryview(block)
-            while left:
-                left = left[os.write(target, left) :]
-            if progress:
-                progress(len(block))
-    finally:
-        os.close(target)
-    return digest.hexdigest(), size

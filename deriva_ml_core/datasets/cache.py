@@ -151,7 +151,7 @@ class _Fetch:
 
     @staticmethod
     def _is_right(folder: Path, file: PayloadFile) -> bool:
-        return is_right(folder / file.path, file.md5, file.size_bytes if file.size_bytes >= 0 else None)
+        return is_right(f"{folder}/{file.path}", file.md5, file.size_bytes if file.size_bytes >= 0 else None)
 
     # --- making ---
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deriva_ml_core.assets.cache import ObjectCache, place, require_space
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter
-from deriva_ml_core.assets.transfer import in_parallel, in_turn
+from deriva_ml_core.assets.transfer import Outcome, in_parallel, in_turn, one_ahead
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.datasets.layout import PayloadFile
 from deriva_ml_core.errors import DerivaMLException
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A file that is on this disk already and no larger is sooner put in its place than given to another thread.
 _AT_ONCE_BYTES = 4 * 2**20
+_BLOCK_FILES = 1000
+_Job = tuple[PayloadFile, Path | None]  # a file, and where it lies on this disk
 Failure = tuple[PayloadFile, DerivaMLException]
 
 
@@ -50,32 +52,41 @@ class _Files:
         progress: ProgressCallback | None,
     ) -> None:
         self._session, self._folder, self._files, self._cache = session, folder, files, cache
-        self._meter = ProgressMeter(progress, {folder / file.path: file.size_bytes for file in files})
+        sizes = {folder / file.path: file.size_bytes for file in files} if progress else {}
+        self._meter = ProgressMeter(progress, sizes)
         self._own = (session.base_url, f"https://{session.hostname}", f"http://{session.hostname}")
 
     def run(self, workers: int) -> list[Failure]:
         absent = [file for file in self._files if self._cache.find(file.md5, file.size_bytes) is None]
         require_space(self._cache.folder, sum({file.md5: file.size_bytes for file in absent}.values()))
-        urls = {file.path: self._own_url(file.url or "") for file in absent}
-        near = objects.near_files(self._session, urls.values())
-        far = [file for file in absent if urls[file.path] not in near]
+        there = {file.path for file in absent}
+        here: Iterable[_Job] = ((file, None) for file in self._files if file.path not in there)
+        far: list[_Job] = []
+        at_once = _failures(in_turn(chain(here, self._near(absent, far)), self._fetch))
+        return at_once + _failures(in_parallel(far, self._fetch, workers=workers, stop=self._meter.stop))
 
-        def fetch(file: PayloadFile) -> None:
-            url = urls.get(file.path, "")
-            self._fetch(file, url, near.get(url))
+    def _near(self, absent: Sequence[PayloadFile], far: list[_Job]) -> Iterator[_Job]:
+        """What lies on this disk; `far` gets the rest. While a block is copied, the server is asked about the next."""
+        for block in one_ahead(self._located(absent)):
+            for file, near in block:
+                if near is None or file.size_bytes > _AT_ONCE_BYTES:
+                    far.append((file, near))
+                else:
+                    yield file, near
 
-        elsewhere = {file.path for file in far} | {file.path for file in absent if file.size_bytes > _AT_ONCE_BYTES}
-        here = in_turn((file for file in self._files if file.path not in elsewhere), fetch)
-        there = in_parallel(
-            (file for file in absent if file.path in elsewhere), fetch, workers=workers, stop=self._meter.stop
-        )
-        return [(one.job, one.error) for one in chain(here, there) if one.error is not None]
+    def _located(self, absent: Sequence[PayloadFile]) -> Iterator[list[_Job]]:
+        for start in range(0, len(absent), _BLOCK_FILES):
+            block = absent[start : start + _BLOCK_FILES]
+            urls = [self._own_url(file.url or "") for file in block]
+            near = objects.near_files(self._session, urls)
+            yield [(file, near.get(url)) for file, url in zip(block, urls, strict=True)]
 
-    def _fetch(self, file: PayloadFile, url: str, near: Path | None) -> None:
+    def _fetch(self, job: _Job) -> None:
+        file, near = job
         target = self._folder / file.path
         source = self._cache.find(file.md5, file.size_bytes) or self._cache.fetch_alone(
             self._session,
-            url or self._own_url(file.url or ""),
+            self._own_url(file.url or ""),
             file.md5,
             file.size_bytes,
             progress=lambda size: self._meter.advance(target, size, "Downloading"),
@@ -89,3 +100,7 @@ class _Files:
         host, slash, path = url.partition("/hatrac/")
         here = host in self._own or host.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:"))
         return slash + path if slash and here else url
+
+
+def _failures(outcomes: Iterable[Outcome[_Job, None]]) -> list[Failure]:
+    return [(one.job[0], one.error) for one in outcomes if one.error is not None]

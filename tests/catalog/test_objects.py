@@ -266,3 +266,22 @@ def test_an_object_on_this_disk_is_read_if_it_is_the_right_one(tmp_path):
     assert objects.read_near(file, hashlib.md5(b"other").hexdigest(), 7) is None
     assert objects.read_near(pipe, md5, 7) is None
     assert objects.read_near(tmp_path / "absent", md5, 7) is None
+
+
+def test_a_copy_is_sealed_before_it_has_its_name(tmp_path):
+    """So no other process sees a file of the cache without its mark; a wrong one is not made, small or large."""
+    for size in (7, 3 * 2**20):
+        near, dest, seen = tmp_path / f"near-{size}", tmp_path / f"dest-{size}", []
+        near.write_bytes(bytes(size))
+        md5 = hashlib.md5(bytes(size), usedforsecurity=False).hexdigest()
+
+        def seal(descriptor: int, dest=dest, seen=seen) -> None:
+            seen.append((dest.exists(), os.fstat(descriptor).st_size))
+
+        wrong = hashlib.md5(b"other", usedforsecurity=False).hexdigest()
+        for other, length in ((wrong, size), (md5, size + 1)):
+            assert not objects.copy_near(near, dest, other, length, None, seal=seal)
+        assert objects.copy_near(near, dest, md5, size, None, seal=seal)
+        assert seen == [(False, size)]
+        assert dest.read_bytes() == bytes(size)
+    assert not list(tmp_path.glob(".*"))

@@ -8,8 +8,9 @@ function takes a connection, so that a caller decides what makes one transaction
 import json
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -60,7 +61,7 @@ CREATE TABLE IF NOT EXISTS hatrac_chunk (
 INSERT OR IGNORE INTO hatrac_name (id, path, parent, namespace, acls, created) VALUES (1, '', NULL, 1, '{}', 0);
 """
 
-Acls = dict[str, list[str]]
+Acls = Mapping[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,13 @@ def new_identifier() -> str:
     return secrets.token_hex(13).upper()
 
 
+@lru_cache(maxsize=1024)
+def _acls(text: str) -> Acls:
+    """Lists as they are stored. Most objects have the same few; nobody may change what is returned."""
+    parsed: Acls = json.loads(text)
+    return parsed
+
+
 # Names
 
 
@@ -128,7 +136,7 @@ def lineage(db: apsw.Connection, path: str) -> list[Name]:
     marks = ",".join("?" * len(paths))
     sql = f"SELECT id, path, namespace, acls, deleted FROM hatrac_name WHERE path IN ({marks}) ORDER BY length(path)"  # noqa: S608  marks are question marks
     rows: list[Any] = db.execute(sql, paths).fetchall()
-    return [Name(row[0], row[1], bool(row[2]), json.loads(row[3]), row[4] is not None) for row in rows]
+    return [Name(row[0], row[1], bool(row[2]), _acls(row[3]), row[4] is not None) for row in rows]
 
 
 def bind(db: apsw.Connection, path: str, parent: Name, *, namespace: bool, owner: Sequence[str]) -> Name:
@@ -153,7 +161,7 @@ def subtree(db: apsw.Connection, name: Name) -> list[Name]:
         "WHERE deleted IS NULL AND (path = ?1 OR (path >= ?1 || '/' AND path < ?1 || '0')) ORDER BY path"
     )
     rows: list[Any] = db.execute(sql, (name.path,)).fetchall()
-    return [Name(row[0], row[1], bool(row[2]), json.loads(row[3]), deleted=False) for row in rows]
+    return [Name(row[0], row[1], bool(row[2]), _acls(row[3]), deleted=False) for row in rows]
 
 
 def delete_names(db: apsw.Connection, names: Iterable[Name]) -> tuple[set[bytes], list[str]]:
@@ -183,7 +191,7 @@ def _as_version(row: Any) -> Version | None:
     if row is None:
         return None
     identity, version, sha256, size, metadata, acls, forward = row
-    return Version(identity, version, sha256, size, json.loads(metadata), json.loads(acls), forward)
+    return Version(identity, version, sha256, size, json.loads(metadata), _acls(acls), forward)
 
 
 def current(db: apsw.Connection, name: Name) -> Version | None:

@@ -68,10 +68,10 @@ def canonical(raw: str) -> str:
 def _canonical_segment(segment: str) -> str:
     if not _SEGMENT.fullmatch(segment):
         raise BadRequest(f"{segment!r} is no name: it is empty or has characters that must be percent-encoded.")
-    name = _unescape(segment)
+    name = _unescape(segment) if "%" in segment else segment
     if name in {".", ".."}:
         raise BadRequest(f"{segment!r} is no name.")
-    return quote(name, safe="")
+    return quote(name, safe="") if "%" in segment else segment
 
 
 def _unescape(text: str) -> str:
