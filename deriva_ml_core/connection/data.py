@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.connection.base import HasSession
+from deriva_ml_core.errors import DerivaMLValidationError
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
@@ -66,7 +67,7 @@ class DataMethods(HasSession):
         The dataset of a RID or spec.
 
         Raises:
-            DerivaMLDatasetNotFound: there is none.
+            DerivaMLDatasetNotFound: there is none. DerivaMLValidationError: the argument names none.
 
         Example:
             >>> ml.lookup_dataset(dataset_rid).dataset_types
@@ -74,7 +75,9 @@ class DataMethods(HasSession):
         """
         from deriva_ml_core.datasets.dataset import lookup_dataset
 
-        rid = dataset if isinstance(dataset, str) else getattr(dataset, "dataset_rid", None) or dataset.rid
+        rid = dataset if isinstance(dataset, str) else getattr(dataset, "dataset_rid", getattr(dataset, "rid", None))
+        if not rid:
+            raise DerivaMLValidationError(f"lookup_dataset({dataset!r}): give the RID of a dataset")
         return lookup_dataset(self, rid, deleted=deleted)
 
     def delete_dataset(self, dataset: Dataset | str, recurse: bool = False) -> None:

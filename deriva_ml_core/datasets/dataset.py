@@ -27,7 +27,12 @@ from deriva_ml_core.datasets.members import Members
 from deriva_ml_core.datasets.reach import element_types, table_id
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_part, as_release, read_version
-from deriva_ml_core.errors import DerivaMLException, DerivaMLTableTypeError, DerivaMLValidationError
+from deriva_ml_core.errors import (
+    DerivaMLDatasetNotFound,
+    DerivaMLException,
+    DerivaMLTableTypeError,
+    DerivaMLValidationError,
+)
 from deriva_ml_core.schema.tables import create_association
 
 if TYPE_CHECKING:
@@ -89,6 +94,9 @@ class Dataset(DatasetFacts):
         Args:
             component: the part that goes up: major, minor or patch.
 
+        Raises:
+            DerivaMLDatasetNotFound: it was deleted.
+
         Example:
             >>> made = ml.create_dataset(dataset_types="Testing", description="To be released")
             >>> made.increment_dataset_version("major", "As in the paper")
@@ -96,6 +104,8 @@ class Dataset(DatasetFacts):
         """
         above = membership.parent_datasets(self.session, [self.dataset_rid])
         records = read_datasets(self.session, above, deleted=True)
+        if self.dataset_rid in records and records[self.dataset_rid].deleted:
+            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
         released = release(
             self.session,
             next_versions(records.values(), as_part(component)),
@@ -124,10 +134,12 @@ class Dataset(DatasetFacts):
         Raises:
             DerivaMLValidationError: RIDs that are not there or can't be members; a nested dataset would make a cycle,
                 or was deleted. Nothing was added.
+            DerivaMLDatasetNotFound: this dataset was deleted.
         """
         grouped = membership.group_members(self.session, members, validate=validate)
         if not grouped:
             return
+        self._refuse_deleted()
         nested = grouped.get(table_id(self._table(DATASET)), [])
         _refuse_deleted(self.session, nested)
         membership.refuse_cycles(self.session, self.dataset_rid, nested)
@@ -136,7 +148,13 @@ class Dataset(DatasetFacts):
             self.increment_dataset_version(VersionPart.minor, description or f"{added} members added", execution_rid)
 
     def delete_dataset_members(self, members: Members, description: str = "", execution_rid: str | None = None) -> None:
-        """Take members out and release a new minor version; the rows themselves stay in the catalog."""
+        """
+        Take members out and release a new minor version; the rows themselves stay in the catalog.
+
+        Raises:
+            DerivaMLDatasetNotFound: this dataset was deleted.
+        """
+        self._refuse_deleted()
         grouped = membership.group_members(self.session, members, validate=False)
         gone = membership.delete_members(self.session, self.dataset_rid, grouped)
         if gone:
@@ -297,6 +315,12 @@ class Dataset(DatasetFacts):
             return None
         wanted = version is not None and read_version(version) == newest.dataset_version
         return replace(newest, snapshot=self.session.latest_snaptime()) if wanted else None
+
+    def _refuse_deleted(self) -> None:
+        """Whoever deleted it must not find that it has changed since; this handle may be older than that."""
+        found = rows.select_by_rids(self.session, self._table(DATASET), [self.dataset_rid])
+        if any(row.get("Deleted") for row in found.values()):
+            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
 
     def _handles(self, graph: dict[str, list[str]], recurse: bool) -> list[Dataset]:
         rids = sorted(graph.keys() - {self.dataset_rid}) if recurse else graph[self.dataset_rid]

@@ -207,4 +207,4 @@ def _refuse(problems: Iterable[str]) -> None:
 
 
 def _distinct(rids: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(rows.normal_rid(rid) for rid in rids))
+    return list(dict.fromkeys(rows.normal_rid(rid) for rid in ([rids] if isinstance(rids, str) else rids)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.executions.reporting import Reporter
+
+log = logging.getLogger(__name__)
+
+ONE_VERSION = "execution %s has dataset %s as an input at another version already: the catalog links one, not %s too"
 
 
 class DatasetBags(Sequence["DatasetBag"]):
@@ -98,10 +103,17 @@ def _described(ml: Handle, dataset: DatasetInput) -> str:
 
 
 def link_datasets(session: CatalogSession, datasets: Iterable[DatasetInput], execution_rid: str) -> None:
-    """Say that an execution used these datasets, and which version where the catalog can hold that; one request."""
+    """
+    Say that an execution used these datasets, and which version where the catalog can hold that; one request.
+
+    It holds one version of each: of several the first, and a warning says so.
+    """
     versioned = session.model.generation.links_dataset_version
     linked: dict[str, dict[str, Any]] = {}
     for dataset in datasets:
         row = {"Dataset": dataset.spec.rid, "Execution": execution_rid}
+        if dataset.spec.rid in linked:
+            log.warning(ONE_VERSION, execution_rid, dataset.spec.rid, dataset.spec.version)
+            continue
         linked[dataset.spec.rid] = row | ({"Dataset_Version": dataset.version.version_rid} if versioned else {})
     rows.insert(session, session.model.ml_table("Dataset_Execution"), linked.values(), skip_existing=True)

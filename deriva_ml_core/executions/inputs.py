@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from deriva_ml_core.assets.download import download, link_inputs
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.resolving import resolve_assets
 from deriva_ml_core.datasets.specs import DatasetSpec
-from deriva_ml_core.executions.bags import DatasetBags, fetch_bags, link_datasets
+from deriva_ml_core.executions.bags import ONE_VERSION, DatasetBags, fetch_bags, link_datasets
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.reporting import SILENT
 from deriva_ml_core.executions.validation import validate
@@ -18,6 +19,8 @@ from deriva_ml_core.executions.validation import validate
 if TYPE_CHECKING:
     from deriva_ml_core.datasets.bag import DatasetBag
     from deriva_ml_core.executions.opening import Connection, Opened
+
+log = logging.getLogger(__name__)
 
 
 def add_dataset(ml: Connection, opened: Opened, spec: DatasetSpec) -> DatasetBag:
@@ -32,6 +35,8 @@ def add_dataset(ml: Connection, opened: Opened, spec: DatasetSpec) -> DatasetBag
             return bag
     datasets = validate(ml.session, ExecutionConfiguration(datasets=[spec])).datasets
     rid = None if opened.dry_run else opened.recorder.journal.entry.rid
+    if spec.rid in opened.bags.rids:
+        log.warning(ONE_VERSION, rid, spec.rid, spec.version)
     found = fetch_bags(ml, datasets, execution_rid=rid, reporter=SILENT)
     opened.bags = DatasetBags([*opened.bags, *found])
     return found[0]

@@ -80,6 +80,30 @@ def test_a_deleted_dataset_does_not_become_a_member(image_session, dataset):
     assert dataset.list_dataset_children() == []
 
 
+def test_a_deleted_dataset_is_not_changed(image_session, dataset, images):
+    """By a handle that is older than the deletion; its versions can still be read."""
+    dataset.list_dataset_members()
+    delete_dataset(image_session, dataset.dataset_rid)
+    for change in (
+        lambda: dataset.add_dataset_members(images[4:]),
+        lambda: dataset.delete_dataset_members(images[:1]),
+        lambda: dataset.increment_dataset_version("patch"),
+    ):
+        with pytest.raises(DerivaMLDatasetNotFound, match=f"dataset {dataset.dataset_rid} was deleted"):
+            change()
+
+    assert [str(entry.dataset_version) for entry in dataset.dataset_history()] == ["0.1.0", "0.2.0", "1.0.0"]
+    assert len(dataset.list_dataset_members(version="1.0.0")["Image"]) == 4
+
+
+def test_one_rid_is_one_member(dataset, images):
+    """And not the letters that it has."""
+    dataset.add_dataset_members(images[4])
+    dataset.add_dataset_members({"Image": images[5]})
+
+    assert [row["RID"] for row in dataset.list_dataset_members()["Image"]] == sorted(images)
+
+
 def test_deleting_twice_is_told(image_session, dataset):
     """As deleting what was never there is."""
     delete_dataset(image_session, dataset.dataset_rid)

@@ -63,6 +63,25 @@ def test_a_dataset_that_the_model_asks_for_later_becomes_an_input(ml, workflow, 
         _ = execution.datasets["1-ZZZZ"]
 
 
+def test_two_versions_of_a_dataset_are_told_since_the_catalog_links_one(ml, workflow, dataset, caplog):
+    """Both arrive; the link has the first, and a word says that the other is not on it."""
+    rid = dataset.dataset_rid
+    execution = ml.create_execution(workflow=workflow, datasets=[f"{rid}@0.2.0", f"{rid}@0.1.0"])
+    told = f"execution {execution.execution_rid} has dataset {rid} as an input at another version already"
+    assert f"{told}: the catalog links one, not 0.1.0 too" in caplog.text
+    with execution:
+        assert [str(bag.current_version) for bag in execution.datasets] == ["0.2.0", "0.1.0"]
+        caplog.clear()
+        dataset.increment_dataset_version("patch")
+        execution.download_dataset_bag(f"{rid}@0.2.1")
+        assert f"{told}: the catalog links one, not 0.2.1 too" in caplog.text
+
+    (link,) = rows.select(ml.session, "Dataset_Execution", {"Execution": execution.execution_rid})
+    if ml.session.model.generation.links_dataset_version:
+        linked = rows.select_by_rids(ml.session, "Dataset_Version", [link["Dataset_Version"]])
+        assert [row["Version"] for row in linked.values()] == ["0.2.0"]
+
+
 def test_an_execution_can_make_a_dataset(ml, workflow, dataset):
     """And is its producer."""
     history = dataset.dataset_history()
