@@ -48,16 +48,17 @@ class FeatureMethods(HasSession):
             'ImageFeatureSharpness'
         """
         from deriva_ml_core.datasets.features import create_feature
+        from deriva_ml_core.datasets.names import names_of
 
         del update_navbar  # Chaise finds new tables by itself
         made = create_feature(
             self.session,
             target_table,
             str(feature_name),
-            terms=terms or (),
-            assets=assets or (),
-            metadata=metadata or (),
-            optional=optional or (),
+            terms=names_of(terms),
+            assets=names_of(assets),
+            metadata=names_of(metadata),
+            optional=names_of(optional),
             comment=comment,
         )
         return made.feature_record_class()

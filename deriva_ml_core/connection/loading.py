@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.progress import ProgressCallback
 from deriva_ml_core.datasets.labelled_files import DESCRIPTION, LabelledFile, LabelledFiles, read_labelled_files
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLTableNotFound, DerivaMLValidationError
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ def load_folder(
         source,
         table=name,
         schema=schema,
-        features=_names(features),
-        types=_names(dataset_types),
+        features=names_of(features),
+        types=names_of(dataset_types),
         description=description or f"{name} files of {root.name}",
         dataset=dataset,
         update_labels=update_labels,
@@ -359,7 +360,3 @@ def _table_for(files: Sequence[LabelledFile]) -> str:
 def _labels(file: LabelledFile) -> dict[str, Any]:
     """Its labels, without what is a property of every asset."""
     return {name: value for name, value in file.labels.items() if name != DESCRIPTION}
-
-
-def _names(names: Names) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.datasets.members import group_members
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.datasets.selection import (
     TESTING,
     TRAINING,
@@ -137,9 +138,9 @@ def split_dataset(
         seed,
         stratify_by_column,
         stratify_missing,
-        [include_tables] if isinstance(include_tables, str) else list(include_tables or ()),
+        names_of(include_tables),
         selection_fn,
-        list(joins),
+        names_of(joins),
     )
     source = ml.lookup_dataset(as_dataset_spec(source_dataset_rid))
     version = _version(source, as_dataset_spec(source_dataset_rid).version, execution)
@@ -169,9 +170,8 @@ def split_dataset(
 
 def _terms(ml: DerivaML, part: str, more: Types) -> list[str]:
     """The types of a part, its own first; the user's must be terms already."""
-    wanted = [more] if isinstance(more, str) else list(more or ())
     vocabulary = ml.session.model.ml_table("Dataset_Type")
-    known = [term.name for term in ml.session.vocabularies.lookup_all(vocabulary, wanted)]
+    known = [term.name for term in ml.session.vocabularies.lookup_all(vocabulary, names_of(more))]
     return list(dict.fromkeys([part, *known]))
 
 

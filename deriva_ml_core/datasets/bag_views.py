@@ -14,6 +14,7 @@ from deriva_ml_core.datasets.features import Feature, features_of, find_feature
 from deriva_ml_core.datasets.former_calls import ignore_extras
 from deriva_ml_core.datasets.joins import TableId, flatten, join_rows, plan_joins, shown_columns
 from deriva_ml_core.datasets.layout import SCHEMA
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.errors import DerivaMLException, DerivaMLValidationError
 from deriva_ml_core.schema.generations import ML_SCHEMA
 
@@ -122,7 +123,7 @@ class BagViews(ABC):
         self._require_version(version)
         names = self._identities(include_tables)
         anchor = self._anchor(list(names))
-        steps = plan_joins(self._model, [anchor, *names], ML_SCHEMA, tuple(joins))
+        steps = plan_joins(self._model, [anchor, *names], ML_SCHEMA, names_of(joins))
         start = self.reached_rows(":".join(anchor), recurse=True)
         columns = {identity: self._model[identity].columns for identity in names}
         joined = join_rows(start, steps, lambda identity: self.get_table_as_dict(":".join(identity)), anchor)
@@ -142,7 +143,7 @@ class BagViews(ABC):
         except ImportError as err:
             raise DerivaMLException("denormalize_as_dataframe needs pandas: type `uv add pandas`") from err
         ignore_extras("denormalize_as_dataframe", extras, ("include_tables", "version", "joins"))
-        wanted = [include_tables] if isinstance(include_tables, str) else list(include_tables)
+        wanted = names_of(include_tables)
         return pd.DataFrame(
             self.denormalize_as_dict(wanted, version, joins=joins), columns=self._joined_columns(wanted)
         )
@@ -151,14 +152,14 @@ class BagViews(ABC):
         """The joined tables as NumPy arrays, by column."""
         from deriva_ml_core.datasets.adapters import as_arrays
 
-        wanted = list(include_tables)
+        wanted = names_of(include_tables)
         return as_arrays(self.denormalize_as_dict(wanted, joins=joins), self._joined_columns(wanted))
 
     def as_hf_dataset(self, include_tables: Iterable[str], *, joins: Iterable[str] = ()) -> Any:
         """The joined tables as a Dataset of the library `datasets`, where it is installed."""
         from deriva_ml_core.datasets.adapters import as_hf_dataset
 
-        wanted = list(include_tables)
+        wanted = names_of(include_tables)
         return as_hf_dataset(self.denormalize_as_dict(wanted, joins=joins), self._joined_columns(wanted))
 
     # --- files ---
@@ -197,7 +198,7 @@ class BagViews(ABC):
             cast("DatasetBag", self),
             Path(output_dir),
             asset_table,
-            Grouping(tuple(group_by or ()), enforce_vocabulary, value_selector),
+            Grouping(tuple(names_of(group_by)), enforce_vocabulary, value_selector),
             use_symlinks=use_symlinks,
             type_selector=type_selector,
             type_folders=type_to_dir_map,
@@ -271,7 +272,7 @@ class BagViews(ABC):
 
     def _identities(self, names: Iterable[str]) -> dict[TableId, str]:
         """Tables -> the names that the user gave them, each once, in their order."""
-        return {self._identity(name): str(name) for name in ([names] if isinstance(names, str) else names)}
+        return {self._identity(name): str(name) for name in names_of(names)}
 
     def _joined_columns(self, include_tables: Iterable[str]) -> list[str]:
         return [

@@ -24,6 +24,7 @@ from deriva_ml_core.datasets.history import (
     release,
 )
 from deriva_ml_core.datasets.members import Members
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.datasets.reach import element_types, table_id
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_part, as_release, read_version
@@ -253,7 +254,7 @@ class Dataset(DatasetFacts):
             rid=self.dataset_rid,
             version=None if version is None else read_version(version),
             materialize=materialize,
-            exclude_tables=frozenset(exclude_tables) if exclude_tables else None,
+            exclude_tables=frozenset(names_of(exclude_tables)) or None,
         )
         bucket = getattr(self._handle, "s3_bucket", None)
         if use_minid and not bucket:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.handle import Handle, handle_of, session_of
 from deriva_ml_core.datasets.history import DATASET, DatasetHistory, DatasetRecord, read_dataset
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.errors import DerivaMLException
 
 if TYPE_CHECKING:
@@ -140,9 +141,11 @@ def terms_of(session: CatalogSession, dataset_types: str | Iterable[str]) -> lis
     Raises:
         DerivaMLInvalidTerm: one is none.
     """
-    names = [dataset_types] if isinstance(dataset_types, str) else list(dataset_types)
     vocabulary = session.model.ml_table(DATASET_TYPE)
-    return [term.name for term in session.vocabularies.lookup_all(vocabulary, [str(name) for name in names])]
+    return [
+        term.name
+        for term in session.vocabularies.lookup_all(vocabulary, [str(name) for name in names_of(dataset_types)])
+    ]
 
 
 def insert_types(session: CatalogSession, rid: str, types: Sequence[str]) -> None:

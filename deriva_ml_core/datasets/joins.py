@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deriva_ml_core.catalog.tables import Table
-from deriva_ml_core.errors import DerivaMLValidationError
+from deriva_ml_core.errors import DerivaMLValidationError, nearest
 
 TableId = tuple[str, str]
 Row = dict[str, Any]
@@ -50,9 +50,13 @@ def plan_joins(
         chosen: foreign keys ("Image.Subject") that are taken where several ways are possible.
 
     Raises:
-        DerivaMLValidationError: no way leads to a table, or several do; the text has the choices.
+        DerivaMLValidationError: no way leads to a table, or several do (the text has the choices); a name of `chosen`
+            is no foreign key's.
     """
     links = _links(tables)
+    known = {link.says for several in links.values() for link in several}
+    if unknown := [name for name in chosen if name not in known]:
+        raise DerivaMLValidationError(f"joins: {unknown[0]!r} is no foreign key{nearest(unknown[0], known)}")
     joined, steps = [wanted[0]], list[Link]()
     left = [identity for identity in wanted[1:] if identity != wanted[0]]
     while left:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.catalog import rows
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.datasets.reach import (
     DATASET,
     ElementType,
@@ -207,4 +208,4 @@ def _refuse(problems: Iterable[str]) -> None:
 
 
 def _distinct(rids: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(rows.normal_rid(rid) for rid in ([rids] if isinstance(rids, str) else rids)))
+    return list(dict.fromkeys(rows.normal_rid(rid) for rid in names_of(rids)))

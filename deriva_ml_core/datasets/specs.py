@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from deriva_ml_core.assets.specs import RID, describe_invalid
 from deriva_ml_core.datasets.versions import DatasetVersion
@@ -49,6 +49,11 @@ class DatasetSpec(BaseModel):
     @classmethod
     def _from_bare_string(cls, value: Any) -> Any:
         return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("exclude_tables", mode="before")
+    @classmethod
+    def _from_one_name(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @classmethod
     def from_shorthand(cls, text: str) -> DatasetSpec:

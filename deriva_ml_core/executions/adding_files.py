@@ -12,6 +12,7 @@ from deriva_ml_core.assets.local_files import FILE_TABLE, record_where_they_are
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.datasets.dataset import Dataset, create_dataset
+from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.errors import DerivaMLSchemaError, DerivaMLValidationError
 
 if TYPE_CHECKING:
@@ -122,7 +123,6 @@ def _specs(files: Iterable[FileLike] | FileLike) -> Iterable[FileSpec]:
 def _dataset_types(session: CatalogSession, wanted: str | Iterable[str] | None) -> list[str]:
     """The caller's, checked, and those that say what such a dataset is."""
     vocabulary = session.model.ml_table("Dataset_Type")
-    asked = [wanted] if isinstance(wanted, str) else list(wanted or ())
-    names = [term.name for term in session.vocabularies.lookup_all(vocabulary, asked)]
+    names = [term.name for term in session.vocabularies.lookup_all(vocabulary, names_of(wanted))]
     known = session.vocabularies.terms(vocabulary)
     return list(dict.fromkeys([*(name for name in (FILE_TABLE, DIRECTORY_TYPE) if name in known), *names]))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from deriva_ml_core.assets.staging import Staging
@@ -100,6 +101,22 @@ def test_one_rid_is_one_member(dataset, images):
     """And not the letters that it has."""
     dataset.add_dataset_members(images[4])
     dataset.add_dataset_members({"Image": images[5]})
+
+    assert [row["RID"] for row in dataset.list_dataset_members()["Image"]] == sorted(images)
+
+
+def test_one_name_is_one_table(bag, dataset, tmp_path):
+    """Wherever several names are asked for."""
+    assert bag.denormalize_as_dataframe("Image").equals(bag.denormalize_as_dataframe(["Image"]))
+    assert bag.as_numpy("Image").keys() == bag.as_numpy(["Image"]).keys()
+    assert (bag.restructure_assets(tmp_path / "out", group_by="Label", enforce_vocabulary=False) / "training").is_dir()
+    assert "Execution" not in dataset.download_dataset_bag("1.0.0", exclude_tables="Execution").list_tables()
+    assert DatasetSpec(rid="1-ABCD", exclude_tables="Image").exclude_tables == {"Image"}
+
+
+def test_rids_of_a_frame_are_members(dataset, images):
+    """A pandas Series has no truth value, and is where a notebook has its RIDs."""
+    dataset.add_dataset_members(pd.DataFrame({"RID": images})["RID"])
 
     assert [row["RID"] for row in dataset.list_dataset_members()["Image"]] == sorted(images)
 

@@ -138,6 +138,12 @@ def test_an_ambiguous_join_is_refused_with_the_choices(bag):
     }
 
 
+def test_a_join_that_is_no_foreign_key_is_refused_with_the_nearest(bag):
+    """A slip of the pen must not leave the choice to chance, where there happens to be one way."""
+    with pytest.raises(DerivaMLValidationError, match=r"'Subject\.Refer' is no foreign key.*Subject\.Refers"):
+        bag.denormalize_as_dict(["Image", "Subject"], joins=["Subject.Refer"])
+
+
 def test_what_cannot_be_joined_is_refused(bag):
     """A table that is not there, nothing connected, no table, another version."""
     with pytest.raises(DerivaMLTableNotFound, match="'Subject'"):
