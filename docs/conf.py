@@ -12,5 +12,6 @@ source_suffix = {".md": "markdown"}
 exclude_patterns: list[str] = []
 html_theme = "furo"
 html_title = "deriva-ml"
+html_show_copyright = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

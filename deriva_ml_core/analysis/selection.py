@@ -14,7 +14,7 @@ from deriva_ml_core.analysis.facts import Facts, Kind, read_facts
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError, nearest
 from deriva_ml_core.executions import nesting
-from deriva_ml_core.executions.listing import Document, summary, workflow_rows
+from deriva_ml_core.executions.listing import Document, summary, workflow_rows, workflow_types
 from deriva_ml_core.executions.record import ExecutionRecord, find_executions, lookup_execution
 from deriva_ml_core.executions.states import Status, as_status
 from deriva_ml_core.schema.terms import UNKNOWN_EXECUTION_DESCRIPTION
@@ -22,8 +22,8 @@ from deriva_ml_core.schema.terms import UNKNOWN_EXECUTION_DESCRIPTION
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
 
-SORT_KEYS = ("created", "status", "time", "workflow")
-"""What every execution can be sorted by, besides its metrics and parameters."""
+SORT_KEYS = ("created", "status", "time", "type", "workflow")
+"""What every execution can be sorted by, besides its metrics, parameters and choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Selection:
         parent: none but the children of this execution.
         jobs: False: none that is the child of another, such as the jobs of a sweep.
         choices, parameters, metrics: all of these; see `conditions`.
-        sort: one of SORT_KEYS, or the name of a metric or parameter; None is the newest first.
-        show: metrics and parameters to tell of besides those that are asked for.
+        sort: one of SORT_KEYS, or the name of a metric, parameter or group; None is the newest first.
+        show: metrics, parameters and choices of groups to tell of besides those that are asked for.
     """
 
     statuses: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Selection:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The metrics and parameters that a list of these executions should tell, each once."""
+        """The metrics, parameters and choices that a list of these executions should tell, each once."""
         conditions = (one.name for one in (*self.metrics, *self.parameters))
         sort = self.either[: len(self.either) - len(self.show)]
         names = (*sort, *conditions, *self.show)
@@ -67,13 +67,13 @@ class Selection:
 
     @property
     def either(self) -> tuple[str, ...]:
-        """Names that may be a metric's or a parameter's."""
+        """Names that may be a metric's, a parameter's or a group's."""
         sort = [self.sort] if self.sort and self.sort not in SORT_KEYS else []
         return (*sort, *self.show)
 
     @property
     def kinds(self) -> set[Kind]:
-        """The files that have to be read for it; those of parameters too, where a name of `either` is no metric's."""
+        """The files that have to be read for it; the others too, where a name of `either` is no metric's."""
         needed: dict[Kind, bool] = {
             "configuration": bool(self.choices),
             "hydra": bool(self.parameters),
@@ -98,6 +98,10 @@ def list_documents(session: CatalogSession, cache_dir: Path, selection: Selectio
     kept = [one for one in records if _fulfills(facts[one.execution_rid], selection)]
     workflows = workflow_rows(session, {one.workflow_rid for one in kept if one.workflow_rid})
     documents = [_document(one, workflows, facts[one.execution_rid], selection) for one in kept]
+    if selection.sort == "type":
+        types = workflow_types(session, workflows)
+        for one, document in zip(kept, documents, strict=True):
+            document["types"] = types.get(one.workflow_rid or "", [])
     return _sorted(documents, selection)[: selection.limit]
 
 
@@ -125,12 +129,13 @@ def _records(session: CatalogSession, selection: Selection) -> Iterator[Executio
 
 
 def _facts(session: CatalogSession, cache_dir: Path, rids: list[str], selection: Selection) -> dict[str, Facts]:
-    """What the conditions and the order look at; parameters, which cost most, where nothing else has the name."""
+    """What the conditions and the order look at; what costs more than metrics only where no metric has the name."""
     facts = read_facts(session, cache_dir, rids, selection.kinds)
     metrics = {name for one in facts.values() for name in one.metrics.final}
-    if "hydra" not in selection.kinds and not metrics.issuperset(selection.either):
-        for rid, more in read_facts(session, cache_dir, rids, ["hydra"]).items():
-            facts[rid].parameters = more.parameters
+    others: set[Kind] = {"configuration", "hydra"}
+    if others - selection.kinds and not metrics.issuperset(selection.either):
+        for rid, more in read_facts(session, cache_dir, rids, others).items():
+            facts[rid].parameters, facts[rid].choices = more.parameters, more.choices
     return facts
 
 
@@ -170,7 +175,7 @@ def _require_known(selection: Selection, facts: Mapping[str, Facts]) -> None:
         ("choice of a group", (one.name for one in selection.choices), choices),
         ("metric", (one.name for one in selection.metrics), metrics),
         ("parameter", (one.name for one in selection.parameters), parameters),
-        ("metric or parameter", selection.either, metrics | parameters | {*SORT_KEYS}),
+        ("metric, parameter or choice", selection.either, metrics | parameters | choices | {*SORT_KEYS}),
     ]
     for what, names, known in asked:
         for name in names:
@@ -196,8 +201,8 @@ def _document(
 ) -> Document:
     document = summary(record, workflows)
     if selection.named:
-        both = {**facts.parameters, **facts.metrics.final}
-        document["values"] = {name: _plain(both.get(name)) for name in selection.named}
+        known = {**facts.choices, **facts.parameters, **facts.metrics.final}
+        document["values"] = {name: _plain(known.get(name)) for name in selection.named}
     return document
 
 
@@ -224,5 +229,6 @@ _KEYS: Mapping[str, Callable[[Document], Any]] = {
     "created": lambda one: one["created"],
     "status": lambda one: one["status"],
     "time": lambda one: one["durations"].get("execution"),
+    "type": lambda one: ", ".join(one["types"]) or None,
     "workflow": lambda one: one["workflow"],
 }

@@ -18,8 +18,9 @@ PROGRAM = "deriva-ml-run"
 _DESCRIPTION = """\
 Run a model of this project and record the run in a Deriva catalog.
 
-Overrides: GROUP=OPTION chooses an option, GROUP.KEY=VALUE sets a value, +experiment=NAME runs an experiment,
-+multirun=NAME a named sweep, dry_run=true checks everything and writes nothing.
+Overrides: GROUP=OPTION chooses an option, GROUP.KEY=VALUE sets a value,
++experiment=NAME runs an experiment, +multirun=NAME a named sweep, dry_run=true
+checks everything and writes nothing.
 --info lists the groups and options that the project has."""
 
 _ALLOW_DIRTY_HELP = "taken from scripts of earlier releases: uncommitted changes are told and recorded, and stop no run"
@@ -53,7 +54,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--plugins", action="store_true", help="list plugins: name, distribution, version, status, hooks"
     )
-    parser.add_argument("--json", action="store_true", help="with --plugins: print JSON")
+    parser.add_argument("--json", action="store_true", help="with --info and --plugins: print JSON")
     add_common_options(parser)
     _add_hydra_options(parser.add_argument_group("Hydra's own options"))
     return parser
@@ -100,8 +101,8 @@ def _check_options(options: argparse.Namespace) -> None:
     check_resume_options(options)
     if options.resolve and not options.cfg:
         raise DerivaMLConfigurationError("--resolve only goes with --cfg")
-    if options.json and not options.plugins:
-        raise DerivaMLConfigurationError("--json only goes with --plugins")
+    if options.json and not options.plugins and options.info != MENU:
+        raise DerivaMLConfigurationError("--json only goes with --plugins and with --info without a topic")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,7 +128,7 @@ def _dispatch(arguments: Arguments) -> int:
         return list_plugins(options, arguments.overrides)
     project = running.open_project(options, arguments.overrides)
     if options.info == MENU:
-        return running.print_menu(project, program_name())
+        return running.print_menu(project, program_name(), as_json=options.json)
     return running.perform(project, options)
 
 

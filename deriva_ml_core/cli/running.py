@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 
 from deriva_ml_core.config.application import Application, search_path_of
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
-from deriva_ml_core.config.menu import build_menu, plain_lines
+from deriva_ml_core.config.menu import Menu, build_menu, plain_lines
 from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides
 from deriva_ml_core.config.project import load_project
 from deriva_ml_core.config.quoting import quote
@@ -99,18 +100,24 @@ def connection_overrides(options: argparse.Namespace) -> list[str]:
     return [f"{key}={quote(value)}" for key, value in named.items() if value]
 
 
-def print_menu(project: Project, command: str) -> int:
-    """The menu of a bare `--info`: rich on a terminal, plain text otherwise."""
+def print_menu(project: Project, command: str, *, as_json: bool = False) -> int:
+    """The menu of a bare `--info`."""
     choices = _choices(project) if project.overrides else None
-    menu = build_menu(project.application.config_name, command=command, choices=choices)
-    if sys.stdout.isatty():
+    show_menu(build_menu(project.application.config_name, command=command, choices=choices), as_json=as_json)
+    return 0
+
+
+def show_menu(menu: Menu, *, as_json: bool = False) -> None:
+    """Rich on a terminal, plain text elsewhere, or JSON."""
+    if as_json:
+        print(json.dumps(menu.document(), indent=2))
+    elif sys.stdout.isatty():
         from deriva_ml_core.cli.menu import print_rich
 
         print_rich(menu)
     else:
         width = int(os.environ.get("COLUMNS") or 0) or PLAIN_WIDTH
         print("\n".join(plain_lines(menu, width)))
-    return 0
 
 
 def _choices(project: Project) -> dict[str, str]:

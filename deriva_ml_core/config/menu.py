@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from deriva_ml_core.config.multiruns import get_all_multirun_configs
 from deriva_ml_core.config.options import Option, default_choices, first_line, project_groups
@@ -30,6 +31,18 @@ class Menu:
     title: str
     sections: Sequence[Section]
     usage: Sequence[str]
+
+    def document(self) -> list[dict[str, Any]]:
+        """The sections as JSON can say them."""
+        return [
+            {
+                "group": section.title,
+                "usage": section.usage,
+                "chosen": section.chosen,
+                "options": [{"name": option.name, "summary": option.summary} for option in section.options],
+            }
+            for section in self.sections
+        ]
 
 
 def build_menu(

@@ -73,14 +73,23 @@ def workflow_rows(session: CatalogSession, rids: Iterable[str]) -> dict[str, dic
     return rows.select_by_rids(session, session.model.ml_table("Workflow"), wanted) if wanted else {}
 
 
+def workflow_types(session: CatalogSession, rids: Iterable[str]) -> dict[str, list[str]]:
+    """The types of workflows, in alphabetical order, by RID."""
+    types: dict[str, list[str]] = {rid: [] for rid in rids}
+    if types:
+        links = session.model.ml_table("Workflow_Workflow_Type")
+        for link in rows.select(session, links, {"Workflow": sorted(types)}):
+            types[link["Workflow"]].append(link["Workflow_Type"])
+    return {rid: sorted(names) for rid, names in types.items()}
+
+
 def _workflow(
     session: CatalogSession, record: ExecutionRecord, workflows: Mapping[str, Mapping[str, Any]]
 ) -> Document | None:
     row = workflows.get(record.workflow_rid or "")
     if row is None:
         return None
-    links = rows.select(session, session.model.ml_table("Workflow_Workflow_Type"), {"Workflow": row["RID"]})
-    types = sorted(link["Workflow_Type"] for link in links)
+    types = workflow_types(session, [row["RID"]])[row["RID"]]
     named = {name.lower(): row.get(name) for name in ("Name", "URL", "Checksum", "Version")}
     return {"rid": row["RID"], "types": types, **named}
 

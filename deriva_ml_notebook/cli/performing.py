@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.main import configure_logging
-from deriva_ml_core.cli.running import PLAIN_WIDTH, connection_overrides
-from deriva_ml_core.config.menu import build_menu, plain_lines
+from deriva_ml_core.cli.running import PLAIN_WIDTH, connection_overrides, show_menu
+from deriva_ml_core.config.menu import build_menu
 from deriva_ml_core.errors import DerivaMLConfigurationError
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.signals import termination_raises
@@ -110,6 +111,12 @@ def _inspect(arguments: Arguments) -> int:
     document = read_notebook(notebook)
     require_python(notebook, document)
     declared = declared_parameters(document)
+    if arguments.options.json:
+        shown = [
+            {"name": p.name, "type": p.type, "default": p.default, "help": p.help} for p in (declared or {}).values()
+        ]
+        print(json.dumps(shown, indent=2))
+        return 0
     if not declared:
         why = "no cell has the tag 'parameters'" if declared is None else "its cell tagged 'parameters' sets none"
         print(f"{arguments.notebook} takes no parameters: {why}")
@@ -143,15 +150,5 @@ def _show(plan: Plan, arguments: Arguments) -> int:
                 application.compose(plan.overrides, sweep=True)
             command = f"{os.path.basename(sys.argv[0])} {arguments.notebook}"  # noqa: PTH119  # a word, not a path
             menu = build_menu(plan.config_name, command=command, choices=application.choices or None)
-            _print_menu(menu)
+            show_menu(menu, as_json=options.json)
     return 0
-
-
-def _print_menu(menu: Any) -> None:
-    if sys.stdout.isatty():
-        from deriva_ml_core.cli.menu import print_rich
-
-        print_rich(menu)
-        return
-    width = int(os.environ.get("COLUMNS") or 0) or PLAIN_WIDTH
-    print("\n".join(plain_lines(menu, width)))

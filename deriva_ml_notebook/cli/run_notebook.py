@@ -25,11 +25,13 @@ CFG_KINDS = ("job", "hydra", "all")
 _NEEDED = ("papermill", "nbclient", "nbconvert", "ipykernel", "nbformat", "nbstripout")
 
 _DESCRIPTION = """\
-Run a notebook of this project and record the run, with the executed notebook, in a Deriva catalog.
+Run a notebook of this project and record the run, with the executed notebook,
+in a Deriva catalog.
 
-Overrides: GROUP=OPTION chooses an option, KEY=VALUE sets a value of the notebook's configuration, +multirun=NAME runs
-a named sweep, dry_run=true runs the notebook and writes nothing to the catalog.
---inspect lists the notebook's parameters, --info the groups and options of the project."""
+Overrides: GROUP=OPTION chooses an option, KEY=VALUE sets a value of the
+notebook's configuration, +multirun=NAME runs a named sweep, dry_run=true runs
+the notebook and writes nothing to the catalog. --inspect lists the notebook's
+parameters, --info the groups and options of the project."""
 
 _ALLOW_DIRTY_HELP = "taken from scripts of earlier releases: uncommitted changes are told and recorded, and stop no run"
 
@@ -62,6 +64,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--kernel", "-k", metavar="NAME", help="another kernel than this very environment")
     parser.add_argument("--inspect", action="store_true", help="list the notebook's parameters, run nothing")
     add_info_options(parser, "--info")
+    parser.add_argument("--json", action="store_true", help="with --info and --inspect: print JSON")
     parser.add_argument(
         "--cfg", nargs="?", const="job", choices=CFG_KINDS, help="print the composed configuration, run nothing"
     )
@@ -132,6 +135,8 @@ def _check(options: argparse.Namespace, parameters: Sequence[tuple[str, str]]) -
     modes = {"--inspect": options.inspect, "--info": options.info, "--cfg": options.cfg, "--multirun": options.multirun}
     check_modes(options.info, modes | {"--resume": options.resume})
     check_resume_options(options)
+    if options.json and not options.inspect and options.info != MENU:
+        raise DerivaMLConfigurationError("--json only goes with --inspect and with --info without a topic")
     if options.resume and (options.file or parameters):
         named = f"-p {parameters[0][0]}" if parameters else f"--file {options.file}"
         raise DerivaMLConfigurationError(f"--resume runs what was recorded, so {named} can't be set")

@@ -38,7 +38,7 @@ from inventory import (
 )
 from sphinx.application import Sphinx
 
-WIDTH = "100"  # columns of a command's help
+WIDTH = "90"  # columns of a command's help: what a page has room for
 _HOME = re.compile(re.escape(str(Path.home())))
 
 

@@ -63,6 +63,23 @@ def test_sorting_by_a_metric_puts_runs_without_it_last(sweep, listed):
     assert listed("--parent", parent, "--sort", "learning_rate") == [three, two, one]
 
 
+def test_choices_and_types_are_sorted_and_shown(sweep, new_ml, listed, place, capsys):
+    """By what a list can be filtered it can be sorted: the option of a group, the type of a workflow, too."""
+    parent, (one, two, three) = sweep
+    new_ml.add_term("Workflow_Type", "Analysis of tests", "x")
+    workflow = new_ml.create_workflow("Other", "Analysis of tests")
+    other = new_ml.create_execution(workflow=workflow, description="other").execution_rid
+
+    assert listed("--parent", parent, "--sort", "model_config")[0] == three
+    assert set(listed("--parent", parent, "--sort", "model_config", "--desc")[:2]) == {one, two}
+    assert listed("--sort", "type")[0] == other
+    main(["list", "--sort", "type", "--show", "model_config", "-n", "2", *place])
+    head, first, second, *_ = capsys.readouterr().out.splitlines()
+    assert head.split()[-3:] == ["Type", "model_config", "Description"]
+    assert "Analysis of tests" in first
+    assert {"quick", "deep", "-"} & set(second.split())
+
+
 def test_rows_decide_without_reading_a_file(sweep, listed, server_log):
     """Status, workflow by RID or name, dates: few requests, none for an object."""
     parent, (one, two, three) = sweep

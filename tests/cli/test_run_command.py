@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -64,6 +65,19 @@ def test_other_ways_to_ask_for_the_menu(guide_project, arguments):
     assert result.stdout.startswith("Options of deriva_model")
     marked = "    default_model" if "+experiment=quick_training" in arguments else "  * default_model"
     assert any(line.startswith(marked) for line in result.stdout.splitlines())
+
+
+def test_info_is_json_where_a_program_reads_it(guide_project):
+    """What lists also prints JSON: each group, how to choose, what a run takes, the options with what they are for."""
+    listed = json.loads(guide_project.run("--info", "--json").stdout)
+    plain = guide_project.run("--info").stdout
+
+    groups = {section["group"]: section for section in listed}
+    assert {"model_config", "datasets", "experiment", "multirun", "configurations"} <= groups.keys()
+    assert groups["model_config"]["chosen"] in {option["name"] for option in groups["model_config"]["options"]}
+    assert all(f"{section['group']}  ({section['usage']})" in plain for section in listed)
+    refused = guide_project.run("--info", "defaults", "--json")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 def test_info_on_a_terminal_has_colours_and_its_width(guide_project):

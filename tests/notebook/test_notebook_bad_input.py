@@ -67,6 +67,7 @@ CASES = {
     "unknown option": ([NOTEBOOK, "--log-outptu"], "did you mean '--log-output' or"),
     "no time": ([NOTEBOOK, "--timeout", "0"], "a number of seconds above 0"),
     "over itself": ([NOTEBOOK, "--output", NOTEBOOK], "never written to"),
+    "JSON of nothing": ([NOTEBOOK, "--json"], "--json only goes with"),
     "two modes": ([NOTEBOOK, "--inspect", "--info"], "only one of"),
 }
 
@@ -120,6 +121,8 @@ def test_inspect_lists_the_parameters(project):
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[:2] == [["Parameter", "Type", "Default", "Help"], ["rate", "float", "0.1"]]
     assert ["epochs", "int", "3"] in rows
+    listed = json.loads(project.run(NOTEBOOK, "--inspect", "--json", command=COMMAND).stdout)
+    assert listed[0] == {"name": "rate", "type": "float", "default": "0.1", "help": ""}
 
 
 def test_info_and_cfg_show_what_there_is(project):
@@ -131,6 +134,8 @@ def test_info_and_cfg_show_what_there_is(project):
     assert "* default_asset" in menu
     assert "+multirun=rates" in menu
     assert "description: mine" in composed
+    listed = json.loads(project.run(NOTEBOOK, "--info", "--json", command=COMMAND).stdout)
+    assert {"assets", "multirun"} <= {section["group"] for section in listed}
     assert "hostname: dev.example.org" in composed
 
 

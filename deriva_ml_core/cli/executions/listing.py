@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.analysis.selection import Selection
 
 DEFAULT_LIMIT = 20
+_KEYS = "created, status, time, type, workflow, a metric, a parameter or a group"
 
 
 def add(commands: Any) -> None:
@@ -40,9 +41,15 @@ def add(commands: Any) -> None:
         about = f"only where this holds, e.g. '{example}'; repeatable: all of them"
         which.add_argument(f"--{name}", metavar="CONDITION", action="append", default=[], help=about)
     how = parser.add_argument_group("how")
-    how.add_argument("--sort", metavar="KEY", help="by created, status, time, workflow, a metric or a parameter")
+    how.add_argument("--sort", metavar="KEY", help="by " + _KEYS)
     how.add_argument("--descending", "--desc", action="store_true", help="the largest first")
-    how.add_argument("--show", metavar="NAME", action="append", default=[], help="a metric or parameter to show too")
+    how.add_argument(
+        "--show",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a metric, a parameter or the choice of a group to show too",
+    )
     how.add_argument("--limit", "-n", type=_count, default=DEFAULT_LIMIT, help="how many (%(default)s)")
     how.add_argument("--all", action="store_true", help="however many")
     how.add_argument("--json", action="store_true", help="print JSON")
@@ -107,7 +114,9 @@ def _print_table(found: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
     from deriva_ml_core.executions.durations import duration_words
 
     heads = [Column(name) for name in ("RID", "Status", "Created", "Time", "Workflow")]
-    heads += [*(Column(name, right=True) for name in names), Column("Description")]
+    typed = any("types" in one for one in found)
+    heads += [Column("Type")] if typed else []
+    heads += [*(Column(name, right=_numbers(found, name)) for name in names), Column("Description")]
     lines = [
         [
             one["rid"],
@@ -115,12 +124,17 @@ def _print_table(found: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
             when(one["created"]),
             duration_words(one["durations"].get("execution")),
             one["workflow"] or "",
+            *([", ".join(one["types"])] if typed else []),
             *(value_words(one["values"][name]) for name in names),
             _last_word(one),
         ]
         for one in found
     ]
     print_table(heads, lines)
+
+
+def _numbers(found: Sequence[dict[str, Any]], name: str) -> bool:
+    return all(isinstance(one["values"][name], int | float | None) for one in found)
 
 
 def _last_word(one: dict[str, Any]) -> str:
