@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -299,6 +300,9 @@ def disposition(filename: str) -> str:
 
 def _side_by_side(work: Callable[[Chunk], int], chunks: Sequence[Chunk], lanes: int) -> Iterator[int]:
     """What `work` returns, as it comes. After an error nothing new begins; what has begun is waited for and counted."""
+    if not threading.main_thread().is_alive():  # an interpreter that ends starts no more threads
+        yield from map(work, chunks)
+        return
     pool = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="deriva-ml-chunk")
     waiting, running = iter(chunks), set[Future[int]]()
     error: BaseException | None = None

@@ -25,6 +25,7 @@ from .names import Target, parse_target, url
 from .objects import SameContent, check_sums, version_work
 from .resources import Resources
 from .store import Incoming
+from .streaming import threads_start
 
 _SYNCING = 16
 """Files that are synced at a time: the file system's journal writes them together."""
@@ -82,8 +83,11 @@ def store_small(
 
     Yields:
         For each batch, in order, the versions' URLs, once they are on the disk; None for an object that was not stored:
-        a PUT says what is wrong with it.
+        a PUT says what is wrong with it. Nothing where the interpreter ends, so that nobody can wait for the disk
+        meanwhile.
     """
+    if not threads_start():
+        return
     with ThreadPoolExecutor(_SYNCING, "hatrac-sync") as pool:
         before: _Written | None = None
         for batch in batches:

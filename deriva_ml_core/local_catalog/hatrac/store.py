@@ -30,6 +30,8 @@ from ..http import Readable
 from .streaming import PARALLEL_FROM_BYTES, Flushing, Hashes
 
 PIECE_BYTES = 256 * 1024
+_HASHED_BYTES = 1024 * 1024
+"""Read at a time to be hashed in other threads: a smaller piece costs as much to hand over."""
 SMALL_BYTES = 64 * 1024
 """Up to this size content is taken into memory."""
 _GIVEN_UP_S = 7 * 24 * 3600
@@ -235,7 +237,7 @@ def hash_file(path: Path, *, md5: bool) -> tuple[bytes, bytes | None, int]:
     size = path.stat().st_size
     hashes = Hashes(md5=md5, parallel=size >= PARALLEL_FROM_BYTES)
     with path.open("rb", buffering=0) as file, hashes:
-        for piece in iter(lambda: file.read(PIECE_BYTES), b""):
+        for piece in iter(lambda: file.read(_HASHED_BYTES), b""):
             hashes.update(piece)
     return hashes.sha256, hashes.md5, size
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,11 @@ PARALLEL_FROM_BYTES = 4 * 1024 * 1024
 _FLUSH_BYTES = 16 * 1024 * 1024
 _PIECES_BEHIND = 3
 """Enough for a hash to go on while the disk or the network stops for a moment; they wait in memory."""
+
+
+def threads_start() -> bool:
+    """Whether this process still starts threads: an interpreter that ends does not, and has things done in turn."""
+    return threading.main_thread().is_alive()
 
 
 class Flushing:
@@ -27,7 +33,7 @@ class Flushing:
     def written(self, size_bytes: int) -> None:
         """Note what was written; start a flush if that was enough, unless one is under way."""
         self._dirty_bytes += size_bytes
-        if self._dirty_bytes < _FLUSH_BYTES or (self._flush and not self._flush.done()):
+        if self._dirty_bytes < _FLUSH_BYTES or (self._flush and not self._flush.done()) or not threads_start():
             return
         self._pool = self._pool or ThreadPoolExecutor(1, "hatrac-flush")
         self._flush, self._dirty_bytes = self._pool.submit(os.fdatasync, self._file.fileno()), 0
@@ -50,7 +56,7 @@ class Hashes:
         self._updates: list[Callable[[bytes], object]] = [
             hashing.update for hashing in (self._sha256, self._md5) if hashing is not None
         ]
-        self._parallel = parallel
+        self._parallel = parallel and threads_start()
         self._stack = ExitStack()
         self._pools: list[ThreadPoolExecutor] = []
         self._pending: deque[list[Future[object]]] = deque()
