@@ -13,7 +13,6 @@ from urllib.parse import quote
 from deriva_ml_core.assets.names import safe_file_name
 from deriva_ml_core.assets.paths import AssetFilePath
 from deriva_ml_core.assets.tables import SYSTEM_COLUMNS
-from deriva_ml_core.assets.transfer import in_parallel
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.filters import any_rids
 from deriva_ml_core.errors import DerivaMLTableNotFound, DerivaMLValidationError
@@ -72,33 +71,33 @@ def resolve_assets(session: CatalogSession, rids: Iterable[str]) -> list[Catalog
     """
     The assets of these RIDs, of whatever tables, with their types, in the order of `rids`.
 
-    The first RID is located, and one request brings all that are in its table; where some are in others, these are
-    all asked at the same time. So RIDs of one table cost two requests, however many they are.
+    A RID that is not found yet is located, and one request brings all that are in its table: each table of the list
+    costs two requests, however many RIDs it has and however many asset tables the catalog has.
 
     Raises:
         DerivaMLValidationError: some are no RIDs of this catalog, or of rows that are no assets: all in one message.
     """
     wanted = list(dict.fromkeys(rows.normal_rid(rid) for rid in rids))
-    if not wanted:
-        return []
-    place = rows.locate_rid(session, wanted[0])
-    first = session.model.tables.get(place) if place else None
-    found = _assets_in(session, first, wanted) if first is not None and first.is_asset else {}
-    if left := [rid for rid in wanted if rid not in found]:
-        others = [table for table in session.model.asset_tables() if table != first]
-        for outcome in in_parallel(others, lambda table: _assets_in(session, table, left), workers=8):
-            if outcome.error is not None:
-                raise outcome.error
-            found.update(outcome.answer or {})
-    if problems := [_problem(session, rid) for rid in wanted if rid not in found]:
+    found: dict[str, CatalogAsset] = {}
+    problems: list[str] = []
+    left = wanted
+    while left:
+        place = rows.locate_rid(session, left[0])
+        table = session.model.tables.get(place) if place else None
+        if table is not None and table.is_asset:
+            found.update(_assets_in(session, table, left))
+        if left[0] not in found:
+            problems.append(f"asset {left[0]} is {_what_else(table)}")
+        left = [rid for rid in left[1:] if rid not in found]
+    if problems:
         raise DerivaMLValidationError("can't use these inputs", problems)
     return [found[rid] for rid in wanted]
 
 
-def _problem(session: CatalogSession, rid: str) -> str:
-    place = rows.locate_rid(session, rid)
-    table = session.model.tables.get(place) if place else None
-    return f"asset {rid} is {f'a row of {table.name}, which is no asset table' if table else 'no row of this catalog'}"
+def _what_else(table: Table | None) -> str:
+    if table is None or table.is_asset:  # or its row is gone since, or not for this user
+        return "no row of this catalog"
+    return f"a row of {table.name}, which is no asset table"
 
 
 def _assets_in(session: CatalogSession, table: Table, rids: Sequence[str]) -> dict[str, CatalogAsset]:

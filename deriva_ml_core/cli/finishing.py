@@ -82,7 +82,7 @@ def _tell(options: argparse.Namespace, ml: DerivaML, done: Sequence[Outcome], ot
     if options.json:
         print(json.dumps([_document(rid, outcome) for rid, outcome in done], indent=2))
         return
-    if not done:
+    if not done and not others:
         print(f"nothing waits in {ml.working_dir}")
     for rid, outcome in done:
         if not isinstance(outcome, DerivaMLException):

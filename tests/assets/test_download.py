@@ -77,6 +77,23 @@ def test_a_hundred_assets_cost_three_requests(image_session, staging, execution_
     assert len(list(rows.select(image_session, "Image_Execution", {"Execution": second}))) == 100
 
 
+def test_each_table_of_a_mixed_list_costs_three_requests(slide_session, staging, execution_rid, reader, tmp_path):
+    """No request of the protocol finds rows of several tables; those that hold none of the RIDs are not asked."""
+    for number in range(50):
+        staging.register("Image", f"{number}.png").write_text(f"{tmp_path}{number}")
+        staging.register("Execution_Asset", f"{number}.pt").write_text(f"{tmp_path}{number}")
+    assets = upload_staged(slide_session, staging, execution_rid).assets
+    pairs = zip(assets["demo/Image"], assets["deriva-ml/Execution_Asset"], strict=True)
+    specs = [AssetSpec(path.asset_rid, cache=True) for pair in pairs for path in pair]
+    fetch_assets(slide_session, specs, tmp_path / "one", tmp_path / "cache", execution_rid=execution_rid)
+    before = slide_session.client.requests_sent
+    found = fetch_assets(slide_session, specs, tmp_path / "two", tmp_path / "cache", execution_rid=reader)
+
+    assert slide_session.client.requests_sent - before == 2 * 3
+    assert [len(found[table]) for table in ("Image", "Execution_Asset")] == [50, 50]
+    assert len(slide_session.model.asset_tables()) > 2 + 1
+
+
 def test_the_cache_serves_the_second_time(image_session, uploaded, tmp_path):
     """A cached asset is fetched once; the second execution asks for no object."""
     specs = [AssetSpec(rid, cache=True) for rid in uploaded[:2]]

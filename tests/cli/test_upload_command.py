@@ -130,7 +130,7 @@ def test_a_failed_run_is_left_until_somebody_asks_for_it(command):
     named = command("upload", "--execution", rid)
 
     assert bare.returncode == 0
-    assert f"left on disk: {rid} (Failed)" in bare.stdout
+    assert bare.stdout.startswith(f"left on disk: {rid} (Failed)")
     assert f"{rid}: uploaded 1 file" in named.stdout
     assert show(command, rid)["status"] == "Failed"
 
