@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -25,6 +26,7 @@ from deriva_ml_core.executions.configuration import ExecutionConfiguration
 from deriva_ml_core.executions.contributions import require_plugins
 from deriva_ml_core.executions.forks import forks_end_here
 from deriva_ml_core.executions.hydra_facts import HydraFacts, current_job
+from deriva_ml_core.executions.left_threads import tell_of_left_threads
 from deriva_ml_core.executions.owner import later_task
 from deriva_ml_core.executions.preemption import Save, giving_way
 from deriva_ml_core.executions.recovery import recover_quietly
@@ -233,6 +235,7 @@ class _Run:
         )
         execution.saves = self._saves
         report: UploadReport | None = None
+        before = set(threading.enumerate())
         try:
             with _exit_means_failure(), execution.execute(upload_follows=True), forks_end_here():
                 self._reporter.say(f"Running {_name(self._model)}")
@@ -249,6 +252,7 @@ class _Run:
             raise
         finally:
             self._reporter.ended(run_summary(self._ml, execution, report))
+            tell_of_left_threads(before, self._reporter.warn)
         return objective
 
     def beside(self) -> None:

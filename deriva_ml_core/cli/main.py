@@ -154,8 +154,10 @@ def _is_machinery(module: str) -> bool:
 
 
 def unknown_option(token: str, known: Sequence[str]) -> DerivaMLConfigurationError:
-    """The error for an option that a command does not have."""
-    return DerivaMLConfigurationError(f"unknown option {token}{nearest(token.partition('=')[0], known)}")
+    """The error for an option that a command does not have; a dry run is asked for by an override."""
+    name = token.partition("=")[0]
+    hint = "; did you mean dry_run=true?" if name in ("--dry-run", "--dry_run", "--dryrun") else nearest(name, known)
+    return DerivaMLConfigurationError(f"unknown option {token}{hint}")
 
 
 def version_text() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +18,10 @@ from hydra.errors import (
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from deriva_ml_core.config.options import project_groups
+from deriva_ml_core.config.quoting import quote
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, WorkingFolderError, nearest
 
+_OWN_MARKS = ("'", '"', "[", "{", "$")  # of values that are no plain text
 _FROM_JOB = "_deriva_ml_raised_by_job"
 _REFUSED_KEY = re.compile(r"Could not override '(?P<key>[^'=]+)'")
 _AMBIGUOUS = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'")
@@ -90,7 +93,14 @@ def _translate(err: Exception, config_name: str, near: Callable[[str], str]) -> 
 def unreadable_override(override: str, err: Exception) -> str:
     """One line for an override that Hydra's grammar refuses."""
     reason = _lines(str(err))[0]
-    return f"can't read the override {override!r}: {reason} (in a shell, quote it as a whole: '{override}')"
+    key, equals, value = override.partition("=")
+    if equals and value.strip() and not value.strip().startswith(_OWN_MARKS):
+        quoted = f"{key}={quote(value)}"
+        typed = shlex.quote(quoted) if re.search(r'[$`"!\\]', quoted) else f'"{quoted}"'
+        hint = f"a text with other than plain letters needs quotes of its own: {typed}"
+    else:
+        hint = f"in a shell, quote it as a whole: '{override}'"
+    return f"can't read the override {override!r}: {reason} ({hint})"
 
 
 def instantiation_failure(err: BaseException) -> str:

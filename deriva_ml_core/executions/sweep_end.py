@@ -177,14 +177,27 @@ def end_if_dead(
         if not _has_row(session, entry):
             return None
         recorder.journal.told("row")
-    if entry.status in (Status.created, Status.running):
+    if entry.unfinished and (told := _told_end(session, entry)) is not None:
+        recorder.journal.change_status(told.status, told.status_detail, unmark=["status"])
+    elif entry.status in (Status.created, Status.running):
         recorder.change(fate.status, fate.detail)
-        return fate.status
-    if entry.status is Status.stopped:  # the model came to its end: what it made waits for `upload`
+    elif entry.status is Status.stopped:  # the model came to its end: what it made waits for `upload`
         recorder.change(Status.pending_upload, "its process ended before its outputs were uploaded", mark=["uploads"])
-        return Status.pending_upload
-    recorder.flush()
+    else:
+        recorder.flush()
     return recorder.status
+
+
+def _told_end(session: CatalogSession, entry: JournalEntry) -> ExecutionRecord | None:
+    """
+    The record of an execution whose end the catalog knows and its journal does not: its process has ended on a full
+    disk. What is still pending there is newer than the catalog's word.
+    """
+    if "status" in entry.pending:
+        return None
+    row = rows.select_by_rids(session, session.model.ml_table("Execution"), [entry.rid]).get(entry.rid)
+    record = ExecutionRecord.from_row(session, row) if row else None
+    return record if record is not None and record.status.is_final else None
 
 
 def tell_of(ends: Iterable[tuple[Path, JournalEntry, Status | None]], killed: Killed) -> None:

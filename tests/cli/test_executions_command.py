@@ -6,6 +6,8 @@ from datetime import datetime
 import pytest
 
 from deriva_ml_core.cli.executions import main
+from deriva_ml_core.workflows import Workflow
+from deriva_ml_core.workflows.provenance import CodeReference
 
 
 @pytest.fixture
@@ -73,6 +75,25 @@ def test_show_tells_all_of_it(done, place, capsys):
         "configuration.json",
     ):
         assert part in text, part
+
+
+def test_show_tells_the_code_of_this_run(new_ml, place, capsys):
+    """Runs of one source file share a workflow, which has the commit and version of the first of them."""
+    found = []
+    for version in ("0.1.0", "0.2.0"):
+        code = CodeReference(url=f"https://example.org/model.py@{version}", checksum="5" * 40, version=version)
+        described = Workflow(name="Digits", workflow_type="Training")
+        execution = new_ml.create_execution(workflow=described, description="A run", code=code)
+        assert main(["show", execution.execution_rid, *place]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        found.append([execution.workflow_rid, *(line for line in lines if line.startswith(("Code:", "Version:")))])
+
+    (first, *_), (second, *_) = found
+    assert first == second
+    assert [lines for _, *lines in found] == [
+        ["Code:      https://example.org/model.py@0.1.0", "Version:   0.1.0"],
+        ["Code:      https://example.org/model.py@0.2.0", "Version:   0.2.0"],
+    ]
 
 
 def test_show_says_how_to_get_the_files(done, new_ml, place, capsys):

@@ -48,6 +48,9 @@ WRONG = {
     "datasets={rid: 1-ABCD}": r"'datasets\.items=\[\{rid: 1-ABCD\}\]'",
     "model_config=quick,3": "names no option",
     "a=b=c=[": "can't read the override",
+    "description=été": r"needs quotes of its own: \"description='été'\"",
+    'description=für "5$"': r"needs quotes of its own: 'description=",
+    "model_config.epochs=[1,2": r"in a shell, quote it as a whole: 'model_config\.epochs=\[1,2'",
     "model_config.epochs": "write model_config.epochs=VALUE",
 }
 

@@ -16,9 +16,10 @@ from deriva_ml_core.errors import (
 )
 from deriva_ml_core.executions.children import make_children
 from deriva_ml_core.executions.configuration import ExecutionConfiguration, as_configuration
-from deriva_ml_core.executions.journal import executions_folder, read_entry
+from deriva_ml_core.executions.journal import FILE_NAME, executions_folder, read_entry, write_beside
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.states import Status
+from deriva_ml_core.executions.sweep_end import end_if_dead
 from deriva_ml_core.executions.sweeps import JobNotStartedError, Place, SweepFacts, SweepJob
 from deriva_ml_core.local_catalog.app import Application
 from deriva_ml_core.workflows import Workflow
@@ -290,3 +291,26 @@ def test_a_job_that_opens_while_its_sweep_is_stopped_is_aborted_before_its_model
     row = rows.select_by_rids(new_ml.session, "Execution", [rid])[rid]
     assert (row["Status"], "stopped by SIGTERM" in row["Status_Detail"]) == ("Aborted", True)
     assert read_entry(executions_folder(new_ml.working_dir) / rid).settled
+
+
+@pytest.mark.parametrize("end", ["Failed", "Uploaded"])
+def test_recovery_keeps_the_end_that_a_process_told_the_catalog_on_a_full_disk(new_ml, workflow, end):
+    """Its journal could not be written any more and says Running; what the catalog heard is what happened."""
+    execution = new_ml.create_execution(workflow=workflow, description="A run")
+    execution.execution_start()
+    journal = execution.working_dir / FILE_NAME
+    kept = journal.read_bytes()
+    if end == "Failed":
+        with pytest.raises(OSError, match="No space left"), execution:
+            raise OSError(28, "No space left on device")
+    else:
+        with execution:
+            pass
+        execution.upload_execution_outputs(clean_folder=False)
+    write_beside(journal, kept)
+
+    assert end_if_dead(new_ml.session, journal.parent, read_entry(journal.parent), including_ours=True) == end
+    row = rows.select_by_rids(new_ml.session, "Execution", [execution.execution_rid])[execution.execution_rid]
+    detail = {"Failed": "OSError: [Errno 28] No space left on device", "Uploaded": None}[end]
+    assert (row["Status"], row["Status_Detail"]) == (end, detail)
+    assert read_entry(journal.parent).settled

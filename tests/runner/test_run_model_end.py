@@ -94,6 +94,30 @@ def test_the_models_own_output_is_its_own(run):
     assert f"deriva-ml-executions show {row['RID']}" in done.stderr
 
 
+def test_threads_that_a_model_leaves_are_named(run):
+    """The record is complete, and yet the command does not come back: its last line says what it waits for."""
+    done, row, _ = run("""
+    import threading
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+    ThreadPoolExecutor(1, thread_name_prefix="idle").submit(print)
+    ProcessPoolExecutor(1).submit(print)
+    threading.Thread(target=threading.Event().wait, daemon=True, name="daemon").start()
+
+    def load_for_ever():
+        threading.main_thread().join()
+        for watch in threading.enumerate():
+            if watch.name == "deriva-ml-left-threads":
+                watch.join()
+
+    threading.Thread(target=load_for_ever, name="loader").start()
+    """)
+
+    assert (done.returncode, row["Status"]) == (0, "Uploaded"), done.stderr
+    assert (
+        done.stderr.splitlines()[-1] == "warning: the process ends when the threads do that the model has left: loader"
+    )
+
+
 def test_a_second_sigterm_does_not_cut_short_what_records_the_first(run):
     """Schedulers send it more than once."""
     body = "import threading; [threading.Timer(t, os.kill, (os.getpid(), signal.SIGTERM)).start() for t in (0, 0.05)]"

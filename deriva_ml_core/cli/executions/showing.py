@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.cli.connecting import connect
 from deriva_ml_core.cli.executions.commands import PROGRAM, add_command, as_typed, console
 from deriva_ml_core.cli.words import size, when
+from deriva_ml_core.errors import DerivaMLException
+
+if TYPE_CHECKING:
+    from deriva_ml_core.connection import DerivaML
+
+log = logging.getLogger(__name__)
 
 METADATA_TABLE = "Execution_Metadata"
 
@@ -27,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     with connect(options) as ml:
         document = show_document(ml.session, ml.working_dir, options.rid)
+        document["code"] = _recorded_code(ml, document["rid"])
     if options.json:
         print(json.dumps(document, indent=2))
         return 0
@@ -37,6 +45,22 @@ def run(options: argparse.Namespace) -> int:
     for line in lines:
         output.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _recorded_code(ml: DerivaML, rid: str) -> dict[str, Any] | None:
+    """
+    The code of this run, by its own word. Runs of the same source file share a workflow, whose URL and version are
+    those of the first of them.
+    """
+    from deriva_ml_core.analysis.facts import read_facts
+
+    try:
+        environment = read_facts(ml.session, ml.cache_dir, [rid], ["environment"])[rid].environment
+    except DerivaMLException as err:  # a file that can't be had must not hide the record
+        log.warning("the code of %s is shown as its workflow has it: %s", rid, err)
+        return None
+    code = environment.get("code")
+    return code if isinstance(code, dict) else None
 
 
 def lines_of(one: dict[str, Any]) -> Iterator[str]:
@@ -63,11 +87,12 @@ def _facts(one: dict[str, Any]) -> Iterator[str]:
     from deriva_ml_core.executions.durations import duration_words
 
     workflow = one["workflow"] or {}
+    code = one.get("code") or workflow
     times = [f"{phase} {duration_words(seconds)}" for phase, seconds in one["durations"].items()]
     facts = {
         "Workflow": f"{workflow.get('name')} ({', '.join(workflow.get('types', []))}), {workflow.get('rid')}",
-        "Code": workflow.get("url"),
-        "Version": workflow.get("version"),
+        "Code": code.get("url"),
+        "Version": code.get("version"),
         "Created": when(one["created"]),
         "Started": when(one["start_time"]),
         "Stopped": when(one["stop_time"]),
