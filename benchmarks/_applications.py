@@ -1,22 +1,22 @@
-"""The same work, recorded by each peer: a Hydra application, and the environment that it runs in."""
+"""The same work, recorded by each peer: a Hydra application in an environment of its own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
+from _environments import LackingError, environment
 from _harness import command
 from startup import make_projects, user_environment
 from transfer import mlflow_server
 
 HYDRA = ("hydra-core>=1.3.2,<1.4", "hydra-zen>=0.17,<0.18", "hydra-joblib-launcher", "hydra-submitit-launcher")
 IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-PEERS = {"mlflow": "mlflow>=3,<4", "wandb": "wandb>=0.19", "sacred": "sacred>=0.8.7", "dvclive": "dvclive>=3.48"}
 
 APP = """\
 import json, pathlib, sys
@@ -91,14 +91,6 @@ RECORDS = {
 }
 
 
-def environment(folder: Path, peer: str) -> Path:
-    """The Python of a new environment with Hydra and one peer."""
-    python = folder / peer / "bin" / "python"
-    subprocess.run(["uv", "venv", "-q", "--python", sys.executable, folder / peer], check=True)
-    subprocess.run(["uv", "pip", "install", "-q", "--python", python, *HYDRA, PEERS[peer], "setuptools<81"], check=True)
-    return python
-
-
 def application(folder: Path, peer: str) -> Path:
     """The Hydra application that records by a peer, in a committed repository; its file."""
     file = folder / "app.py"
@@ -121,7 +113,19 @@ def own_application(folder: Path) -> Path:
     return project
 
 
-def subjects(folder: Path, peers: list[str], running: ExitStack) -> Iterator[tuple[str, partial[object]]]:
+def install(folder: Path, peers: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
+    """The Python of each peer, and why there is none of others."""
+    pythons: dict[str, Path] = {}
+    lacking: list[str] = []
+    for peer in peers:
+        try:
+            pythons[peer] = environment(folder, peer, *HYDRA)
+        except LackingError as why:
+            lacking.append(str(why))
+    return pythons, lacking
+
+
+def subjects(folder: Path, peers: Mapping[str, Path], running: ExitStack) -> Iterator[tuple[str, partial[object]]]:
     """Name and call of each application; a call takes further arguments of the command line."""
     env = user_environment(folder)
     ours = own_application(folder)
@@ -131,8 +135,7 @@ def subjects(folder: Path, peers: list[str], running: ExitStack) -> Iterator[tup
     yield "deriva-ml", partial(call, [str(Path(sys.executable).parent / "deriva-ml-run")], ours, env)
     bare = application(folder / "bare", "bare Hydra")
     yield "bare Hydra", partial(call, [sys.executable, str(bare)], bare.parent, env)
-    for peer in peers:
-        python = environment(folder / "environments", peer)
+    for peer, python in peers.items():
         file = application(folder / "apps" / peer, peer)
         if peer != "mlflow":
             yield peer, partial(call, [str(python), str(file)], file.parent, env)
@@ -148,11 +151,11 @@ def call(argv: list[str], cwd: Path, env: Mapping[str, str], *arguments: str) ->
     return command(*argv, *arguments, cwd=cwd, env=env)()
 
 
-def versions(folder: Path, peers: list[str]) -> str:
+def versions(pythons: Mapping[str, Path]) -> str:
     """What has been installed of each peer."""
     code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
-    told = []
-    for peer in peers:
-        python = folder / "environments" / peer / "bin" / "python"
-        told.append(f"{peer} {subprocess.check_output([python, '-c', code, peer], text=True).strip()}")
+    told = [
+        f"{peer} {subprocess.check_output([python, '-c', code, peer], text=True).strip()}"
+        for peer, python in pythons.items()
+    ]
     return ", ".join(told)

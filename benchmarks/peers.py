@@ -20,8 +20,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from _applications import PEERS, call, subjects, versions
-from _harness import Figure, Sample, alternate, command, report
+from _applications import call, install, subjects, versions
+from _environments import PEERS
+from _harness import Figure, Sample, alternate, cannot, command, report
 from transfer import server_store
 
 LAUNCHERS = {
@@ -59,6 +60,7 @@ mlflow.set_tracking_uri(sys.argv[1])
 found = mlflow.search_runs(experiment_names=["listed"], filter_string=f"tags.mlflow.parentRunId = '{sys.argv[2]}'")
 print(found.filter(regex="metrics|params").to_string())
 """
+LISTS = "How long does it take to list and compare runs?"
 UNLISTED = """\
 {count:,} runs with two metrics each, listed by a condition on one and sorted by it; then a sweep of 50 whose jobs have
 20 metrics, side by side. Ours are `deriva-ml-executions list` and `compare`, which also says what differs in code,
@@ -92,9 +94,11 @@ def main() -> int:
     args = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled is kept, as a user's Python does
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
-        folder, peers = Path(name), [peer for peer in args.only.split(",") if peer]
+        folder = Path(name)
+        peers, lacking = install(folder / "environments", [peer for peer in args.only.split(",") if peer])
         calls = dict(subjects(folder, peers, running))
-        codes = [tell("How long does one run take?", alternate(calls, args.runs), versions(folder, peers))]
+        about = " ".join([*([f"With {versions(peers)}."] if peers else []), *lacking])
+        codes = [tell("How long does one run take?", alternate(calls, args.runs), about)]
         codes.append(report("What does each of them record?", {}, [], RECORDED))
         cold = {name: partial(without_compiled, *one.args) for name, one in calls.items()}
         about = "As the first run after an installation, when Python has compiled none of the modules."
@@ -103,7 +107,10 @@ def main() -> int:
         codes += [sweep(calls, args.jobs, runs, launcher) for launcher, runs in times.items()]
         if "mlflow" in peers:
             url = calls["mlflow, server"].args[2]["TRACKING"]
-            codes.append(lists(folder, {"mlflow, SQLite": server_store(folder), "mlflow, server": url}, args))
+            stores = {"mlflow, SQLite": server_store(folder), "mlflow, server": url}
+            codes.append(lists(folder, str(peers["mlflow"]), stores, args))
+        else:
+            codes.append(cannot(LISTS, "mlflow is not among the peers; `insight` has the times of deriva-ml."))
     return max(codes)
 
 
@@ -121,12 +128,12 @@ def sweep(calls: Mapping[str, partial[object]], jobs: int, runs: int, launcher: 
     return tell(f"How long does a sweep of {jobs} jobs take, {launcher}?", samples, jobs=jobs)
 
 
-def lists(folder: Path, tracking: Mapping[str, str], args: argparse.Namespace) -> int:
+def lists(folder: Path, python: str, tracking: Mapping[str, str], args: argparse.Namespace) -> int:
     """Runs in a list, and side by side: ours and mlflow's, each in a process of its own."""
     from insight import Place, record_many, record_sweep
 
     (folder / "listed").mkdir()
-    place, python = Place(folder / "listed"), str(folder / "environments" / "mlflow" / "bin" / "python")
+    place = Place(folder / "listed")
     record_many(place, args.listed)
     ours = record_sweep(place)
     done = command(python, "-c", MLFLOW_RECORDS, tracking["mlflow, SQLite"], str(args.listed))()
@@ -146,9 +153,7 @@ def lists(folder: Path, tracking: Mapping[str, str], args: argparse.Namespace) -
         for what in ("list", "compare")
         for name in tracking
     ]
-    return report(
-        "How long does it take to list and compare runs?", samples, figures, UNLISTED.format(count=args.listed)
-    )
+    return report(LISTS, samples, figures, UNLISTED.format(count=args.listed))
 
 
 def tell(title: str, samples: Mapping[str, Sample], about: str = "", jobs: int = 0) -> int:

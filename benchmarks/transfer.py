@@ -28,7 +28,8 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
-from _harness import Figure, report
+from _environments import LackingError, environment
+from _harness import Figure, cannot, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 from meddling_proxy import MeddlingProxy
@@ -156,7 +157,7 @@ print(json.dumps({"s": time.perf_counter() - start}))
 class Bench:
     """A server, a catalog in it with the asset table Image, and an execution."""
 
-    def __init__(self, folder: Path, url: str, mlflow: Path, running: ExitStack) -> None:
+    def __init__(self, folder: Path, url: str, mlflow: Path | None, running: ExitStack) -> None:
         self.folder, self.url, self.mlflow, self.turn = folder, url, mlflow, 0
         self.running, self.mlflow_url = running, None
         client = HttpClient(url)
@@ -204,6 +205,7 @@ class Bench:
     def upload_by_mlflow(self, files: Path) -> dict:
         """As artifacts of mlflow, to its own server, which is started once."""
         if self.mlflow_url is None:
+            self.mlflow = self.mlflow or environment(self.folder / "environments", "mlflow")
             self.mlflow_url = self.running.enter_context(mlflow_server(self.mlflow, self.folder))
         return run(self.mlflow, MLFLOW, self.mlflow_url, files)
 
@@ -217,13 +219,21 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its servers end with it
     folder = Path(tempfile.mkdtemp(prefix="transfer-benchmark-"))
     try:
-        python = args.mlflow or install_mlflow(folder)
         with ExitStack() as running:
-            bench = Bench(folder, running.enter_context(served(folder / "server")), python, running)
-            parts = {PARTS[name]: globals()[name] for name in args.only.split(",")}
-            return max(report(title, {}, part(bench, args), part.__doc__) for title, part in parts.items())
+            bench = Bench(folder, running.enter_context(served(folder / "server")), args.mlflow, running)
+            return max(measure(name, bench, args) for name in args.only.split(","))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(name: str, bench: Bench, args: argparse.Namespace) -> int:
+    """One part, or why it can't be measured here; an exit code."""
+    part = globals()[name]
+    try:
+        figures = list(part(bench, args))
+    except LackingError as why:
+        return cannot(PARTS[name], str(why))
+    return report(PARTS[name], {}, figures, part.__doc__)
 
 
 def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
@@ -346,14 +356,6 @@ def run(python: object, code: object, *arguments: object, env: Mapping[str, str]
     if done.returncode != 0:
         raise RuntimeError((done.stderr or done.stdout)[-3000:])
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))  # mlflow says more
-
-
-def install_mlflow(folder: Path) -> Path:
-    """An environment with mlflow; its Python."""
-    python = folder / "mlflow-env" / "bin" / "python"
-    subprocess.run(["uv", "venv", "-q", python.parents[1]], check=True)
-    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "mlflow>=3,<4"], check=True)
-    return python
 
 
 @contextmanager
