@@ -1,4 +1,4 @@
-"""The bytes of outputs into the store: each alone, or many small ones in one call to a store in this process."""
+"""The bytes of outputs into the store: each alone, or many small ones at a time to an embedded catalog's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deriva_ml_core.assets.progress import ProgressMeter
 from deriva_ml_core.assets.staging import StagedFile, Staging
 from deriva_ml_core.assets.transfer import Outcome
 from deriva_ml_core.catalog import checksums, objects
-from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, WorkingFolderError
+from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch, DerivaMLException, WorkingFolderError
 from deriva_ml_core.hookvalues import Transfer
 
 if TYPE_CHECKING:
@@ -125,13 +125,13 @@ class Sender:
 
     def send_small(self, files: Sequence[StagedFile]) -> Iterator[list[Outcome[StagedFile, Sent]]]:
         """
-        Bring small files into a store in this process, in this thread, which costs less than handing them to others.
+        Bring small files into a store that takes many at a time, which costs less than a request for each.
 
         Each file is read once, and what was read is hashed here, and again by the store.
 
         Yields:
-            What became of them, in the order of `files`. Files that it says nothing of are for `send`: there is no
-            such store, plugins store files themselves, or it could not take them.
+            What became of them. Files that it says nothing of are for `send`: there is no such store, plugins store
+            files themselves, or it could not take them.
         """
         if not self._in_bulk:
             return
@@ -143,13 +143,21 @@ class Sender:
                 waiting.append(batch)
                 yield [one.small for one in batch]
 
-        for urls in objects.put_small(self._session, batches()):
-            yield [
-                Outcome(one.file, self._stored(one, url), None)
-                for one, url in zip(waiting.popleft(), urls, strict=True)
-                if url is not None
-            ]
-        yield unread
+        untold = {file.path: file for file in files}
+        try:
+            for urls in objects.put_small(self._session, batches()):
+                batch = waiting.popleft()
+                for one in batch:
+                    del untold[one.file.path]
+                yield [
+                    Outcome(one.file, self._stored(one, url), None)
+                    for one, url in zip(batch, urls, strict=True)
+                    if url is not None
+                ]
+        except CatalogUnreachable as err:  # for all of them: each alone would wait as long to hear the same
+            yield [Outcome(file, None, err) for file in untold.values()]
+        else:
+            yield unread
 
     def _read_in_batches(
         self, files: Sequence[StagedFile], unread: list[Outcome[StagedFile, Sent]]

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 from deriva_ml_core.catalog.arriving import arriving
 from deriva_ml_core.catalog.checksums import file_md5
 from deriva_ml_core.catalog.fetching import Download
-from deriva_ml_core.catalog.in_process import SmallObject
 from deriva_ml_core.catalog.nearby import copy_near, near_files, read_near
+from deriva_ml_core.catalog.object_store import SmallObject
 from deriva_ml_core.catalog.sending import Progress, Upload, disposition
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, DerivaMLReadOnlyError
@@ -103,14 +103,17 @@ def put_file(
 
 def put_small(session: CatalogSession, batches: Iterable[Sequence[SmallObject]]) -> Iterator[Sequence[str | None]]:
     """
-    Store small objects, many at a time, in a server inside this process; one whose content is there stays as it is.
+    Store small objects, many at a time, in an embedded catalog; one whose content is there stays as it is.
 
     Args:
         batches: of at most a few MiB each; the next is asked for before the answer to the one before.
 
     Returns:
         For each batch, in order, the URLs of the stored versions; None where `put_file` has to say what is wrong. It
-        ends early, perhaps at once, where the server is not in this process or can't store anything.
+        ends early, perhaps at once, where the server is another or can't store anything.
+
+    Raises:
+        CatalogUnreachable: no answer.
     """
     if session.object_store is None or session.snapshot_id:
         return iter(())

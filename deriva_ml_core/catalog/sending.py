@@ -18,7 +18,7 @@ from urllib3.response import BaseHTTPResponse
 
 from deriva_ml_core.catalog import checksums
 from deriva_ml_core.catalog.http import Body, HttpClient, json_body
-from deriva_ml_core.catalog.in_process import ObjectStore
+from deriva_ml_core.catalog.object_store import ObjectStore
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch
 
 # Called with the number of bytes that have moved since the last call; negative where they must move again.

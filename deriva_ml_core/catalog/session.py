@@ -34,7 +34,7 @@ from deriva_ml_core.schema.generations import ML_SCHEMA
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-    from deriva_ml_core.catalog.in_process import ObjectStore
+    from deriva_ml_core.catalog.object_store import ObjectStore
     from deriva_ml_core.catalog.vocabulary import Vocabularies
 
 # Paths of objects, escaped -> the file that holds each, or None for one that has to be asked for by GET. A way to the
@@ -55,7 +55,7 @@ class CatalogSession:
         snapshot_id: the snapshot that this session reads, or None for the living catalog.
         base_url: scheme://host[:port] that is really asked.
         object_files: tells where a server on this machine keeps objects; None for any other server.
-        object_store: takes files in without HTTP, where the server is in this process; None for any other.
+        object_store: what an embedded catalog takes besides PUTs; None for any other server.
         plugins: those of this connection; loaded when a hook is first called.
     """
 
@@ -119,7 +119,7 @@ class CatalogSession:
             catalog_id: number or alias; "N@SNAPSHOT" for a snapshot.
             base_url: where to really ask, for the embedded catalog ("http://127.0.0.1:40001"); no stored login then.
             object_files: see ObjectFiles.
-            object_store: a server inside this process.
+            object_store: of an embedded catalog.
             known_catalogs: called for the message when there is no such catalog.
             known_as: names the server in this process, where its URL changes; the URL and the login where None.
 

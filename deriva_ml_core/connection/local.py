@@ -150,6 +150,7 @@ def _no_root(root: Path) -> str:
 def _connect_served(url: str, catalog_id: str | int, **options: Any) -> CatalogSession:
     """The login is the one that deriva's credential file has for the URL's host and port."""
     from deriva_ml_core.catalog.nearby import ServedFiles
+    from deriva_ml_core.catalog.object_store import ServedStore
     from deriva_ml_core.catalog.session import CatalogSession, stored_credential
 
     netloc = urlsplit(url).netloc
@@ -165,6 +166,7 @@ def _connect_served(url: str, catalog_id: str | int, **options: Any) -> CatalogS
             f"the embedded catalog at {url} asks for a login: `deriva-ml-catalog user add NAME` gives a token, which "
             f'goes into ~/.deriva/credential.json as {{"{netloc}": {{"bearer-token": "TOKEN"}}}}'
         ) from err
+    session.object_store = ServedStore(session.client)
     if session.client.is_near:
         session.object_files = ServedFiles(session.client)
     return session

@@ -1,7 +1,8 @@
 """
 The WSGI application: which service answers, who asks, and how a refusal becomes an answer, in one place.
 
-    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py     /authn  authn.py     /near  near.py
+    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py     /deposit  hatrac/deposits.py
+    /authn  authn.py                 /near  near.py
     anything else: 404 in HTML
 
 A service is an object with `handle(request) -> Response`; it raises `errors.Refusal` for everything that is not 2xx.
@@ -22,6 +23,7 @@ from .authn import AuthnService, Doorkeeper
 from .ermrest.service import ErmrestService
 from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
 from .hatrac.bulk import SmallObject
+from .hatrac.deposits import DepositService
 from .hatrac.intake import Described, Progress
 from .hatrac.service import HatracService
 from .http import Request
@@ -61,6 +63,7 @@ class Application:
             "ermrest": ErmrestService(root),
             "hatrac": self._hatrac,
             "authn": AuthnService(self._doorkeeper),
+            "deposit": DepositService(self._hatrac.store_small),
             "near": NearService(self._hatrac.locate),
         }
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from textwrap import dedent
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +17,7 @@ from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
 from deriva_ml_core.catalog.http import HttpClient, Patience
+from deriva_ml_core.catalog.object_store import ServedStore
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogUnreachable, WorkingFolderError
 from deriva_ml_core.schema.install import install_schema
@@ -202,6 +204,63 @@ def test_a_server_that_restarts_in_the_middle_is_waited_for(tmp_path):
 
     assert (report.errors, report.total_uploaded, len(found)) == ([], 1, 1)
     assert sent < 30  # 30 chunks alone, had it begun anew
+
+
+DYING = """
+    import os, signal, sys
+    from pathlib import Path
+    from deriva_ml_core.local_catalog.registry import Registry
+    from deriva_ml_core.local_catalog.server import serve
+    root, left, before = sys.argv[1], 2, sys.argv[2] == "before"
+    write = Registry.write_each_together
+    def dying(self, works):
+        global left
+        left -= 1
+        done = None if left == 0 and before else write(self, works)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+    Registry.write_each_together = dying
+    serve(Path(root), ready=lambda url: print(url, flush=True))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_server_killed_between_batches_of_small_outputs_has_each_once(tmp_path, moment):
+    """Whether or not the batch was stored whose answer is lost: the next command asks nobody to guess."""
+    root, manner = tmp_path / "root", Manner(max_retries=0)
+    with served(root) as (_, port):
+        session = prepared(f"http://127.0.0.1:{port}")
+        execution = rows.insert_one(session, "deriva-ml:Execution", Description="run", Status="Running")["RID"]
+        staging = Staging(tmp_path / "run", session)
+        for number in range(400):
+            staging.register("Execution_Asset", f"{number}.txt").write_text(f"{tmp_path} {number}")
+        session.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", dedent(DYING), root, moment], stdout=subprocess.PIPE, text=True
+    ) as process:
+        url = process.stdout.readline().strip()
+        session = connect_served(url, session.catalog_id)
+        first = upload_staged(session, Staging(staging.folder, session), execution, manner=manner)
+        session.close()
+    with served(root) as (_, port):
+        session = connect_served(f"http://127.0.0.1:{port}", session.catalog_id)
+        second = upload_staged(session, Staging(staging.folder, session), execution, manner=manner)
+        found = list(rows.select(session, "Execution_Asset"))
+        session.close()
+
+    assert first.total_uploaded == 0
+    assert first.unanswered == first.total_failed == 400
+    assert (second.errors, second.total_uploaded) == ([], 400)
+    assert sorted(row["Filename"] for row in found) == sorted(f"{number}.txt" for number in range(400))
+
+
+def connect_served(url, catalog_id):
+    """As `hostname="local"` with DERIVA_ML_LOCAL_URL does, without its patience."""
+    patience = Patience(connect_repeats=1, answer_repeats=1, backoff_s=0.01)
+    session = CatalogSession.connect("local", catalog_id, base_url=url, patience=patience)
+    session.object_store = ServedStore(session.client)
+    return session
 
 
 @contextlib.contextmanager

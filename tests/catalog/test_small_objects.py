@@ -1,4 +1,4 @@
-"""Many small objects into the server of this process at once: as durable and as well checked as each by its own PUT."""
+"""Many small objects into an embedded catalog at once: as durable and as well checked as each by its own PUT."""
 
 import hashlib
 import os
@@ -12,14 +12,15 @@ import pytest
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
-from deriva_ml_core.catalog.objects import SmallObject
+from deriva_ml_core.catalog.object_store import ServedStore, SmallObject
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
 
 
-@pytest.fixture
-def session(local_server, ml_session):
+@pytest.fixture(params=["by call", "by request"])
+def session(request, local_server, ml_session):
+    """The server is in this process, or in another as far as the session knows."""
     with CatalogSession.connect(
         "local",
         ml_session.catalog_id,
@@ -27,6 +28,8 @@ def session(local_server, ml_session):
         credential=local_server.credential,
         object_store=local_server,
     ) as found:
+        if request.param == "by request":
+            found.object_store = ServedStore(found.client)
         yield found
 
 
