@@ -267,8 +267,8 @@ def deriva_catalog_tables() -> Sequence[NewTable] | None:
     """
     Name tables that a catalog needs for this plugin; those that are there stay as they are.
 
-    Called by `deriva-ml-catalog schema install`, after the deriva-ml schema is there. An exception ends the command;
-    the tables of plugins before it have been made, and the command may be repeated.
+    Called by `deriva-ml-catalog schema install` and `create --schema`, after the deriva-ml schema is there. An
+    exception ends the command; the tables of plugins before it have been made, and the command may be repeated.
     """
 
 
@@ -277,7 +277,7 @@ def deriva_vocabulary_terms() -> Sequence[NewTerm] | None:
     """
     Name terms that vocabularies of the catalog need for this plugin; those that are there stay.
 
-    Called by `deriva-ml-catalog schema install`, after deriva_catalog_tables. An exception ends the command.
+    Called by the same commands, after deriva_catalog_tables. An exception ends the command.
     """
 
 
@@ -289,7 +289,8 @@ def deriva_config_modules() -> Sequence[str] | None:
     Called when a project's configuration is loaded, after the project's own modules, whose options win; only of
     plugins found by entry points. A plugin that the configuration or the command line blocks is not loaded: the
     configuration is composed without the plugins' options to find that out, or, where it chooses some of these, its
-    chosen connection alone. An exception of a hook or a module is a ConfigModuleError: exit code 2.
+    chosen connection alone. An exception ends the command with exit code 2: a PluginError, of a module a
+    ConfigModuleError.
     """
 
 

@@ -64,7 +64,12 @@ class PluginInfo:
     @property
     def failure(self) -> str:
         """What is wrong with it and what to do, in one line."""
-        return f"plugin {self} failed to load: {self.error}; repair it, or set plugins.block=[{self.name}]"
+        return f"plugin {self} failed to load: {self.error}; {remedy(self.name)}"
+
+
+def remedy(name: str) -> str:
+    """What to do about a plugin that stops a run."""
+    return f"repair it, or set plugins.block=[{name}]"
 
 
 @dataclass(frozen=True, slots=True)

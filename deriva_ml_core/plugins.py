@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.errors import DerivaMLException, PluginError, PluginHookError, nearest
-from deriva_ml_core.plugin_loading import Found, Loader, PluginChoice, PluginInfo
+from deriva_ml_core.plugin_loading import Found, Loader, PluginChoice, PluginInfo, remedy
 
 if TYPE_CHECKING:
     from pluggy import HookImpl, PluginManager
@@ -165,6 +165,13 @@ class Plugins:
         answers = ((name, ask()) for name, ask in self.each(hook, **arguments))
         return [(name, answer) for name, answer in answers if answer is not None]
 
+    def demand(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """As `all`, for hooks whose failure stops a run: the message says how to run without the plugin."""
+        try:
+            return self.all(hook, **arguments)
+        except PluginHookError as err:
+            raise PluginHookError(f"{err}; {remedy(err.plugin)}", plugin=err.plugin) from err
+
     def gather(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
         """As `all`, but a plugin that fails is reported and left out; observers and contributors cost a run nothing."""
         answers: list[tuple[str, Any]] = []
@@ -190,7 +197,7 @@ class Plugins:
         Raises:
             PluginError: two claim to store the same.
         """
-        claims = [(name, claim) for name, answer in self.all("deriva_claim_assets") for claim in answer]
+        claims = [(name, claim) for name, answer in self.demand("deriva_claim_assets") for claim in answer]
         owners: dict[tuple[str, str], str] = {}
         for plugin, claim in claims:
             claimed = [("table", name) for name in claim.tables] + [("type", name) for name in claim.asset_types]

@@ -37,7 +37,8 @@ def register_launchers() -> None:
     there = store.repo.get("hydra", {}).get("launcher", {})
     for name, (base, values) in _PRESETS.items():
         if f"{name}.yaml" not in there:
-            store.store(group="hydra/launcher", name=name, node={"defaults": [base, "_self_"], **values})
+            node = {"defaults": [base, "_self_"], **values}
+            store.store(group="hydra/launcher", name=name, node=node, provider=NAME)  # no option of the project's
 
 
 def register_callback() -> None:

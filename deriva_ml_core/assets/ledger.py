@@ -32,7 +32,7 @@ class StagedAsset:
         columns: values of the table's own columns, as JSON.
         description: text of the Description column.
         source: the user's own file that was linked or copied, None for a new file.
-        directory: whether it is a folder whose files are all outputs.
+        directory: whether it was registered as a folder.
         status: pending (not in the catalog), uploaded, failed (not in the catalog, and why).
         stored_url, md5, size_bytes, mtime_ns: the object that the store has of it, and the state of the file then.
         rid: its row, once there is one.

@@ -75,8 +75,9 @@ class Staging:
         Args:
             asset_name: the asset table ("Table" or "schema:Table").
             file_name: an existing file or folder, anywhere: it is linked (or copied) into the execution's folder; or
-                the name of a new one, which may have sub-folders. A name that ends in "/" makes a new folder, whose
-                files, also those that appear later, are all outputs.
+                the name of a new one, which may have sub-folders. A name that ends in "/" makes a new folder. All
+                files of a folder are outputs, also those that appear later; a new file may become a folder, as where
+                a library saves a model in one.
             asset_types: terms of Asset_Type; omitted, the table's name where it is a term; an empty list, none.
             copy_file: copy an existing file, so that later changes of the original are not seen.
             rename_file: the name in the catalog and on disk, where it is to differ.
@@ -125,9 +126,9 @@ class Staging:
 
     def unregistered(self) -> list[Path]:
         """Files in the assets folder that no one registered: they are not uploaded."""
-        known = {self._place_of(asset) for asset in self.ledger if not asset.directory}
+        known = {self._place_of(asset) for asset in self.ledger}
         unknown = [path for path in _files_in(self.assets_folder) if path not in known]
-        if unknown and any(asset.directory for asset in self.ledger):
+        if unknown:
             known = {str(staged.path) for staged in self.files()}
         return sorted(Path(path) for path in unknown if path not in known)
 
@@ -155,11 +156,12 @@ class Staging:
         return f"{self.assets_folder}/{asset.key}"
 
     def _files(self) -> Iterator[tuple[StagedFile, os.stat_result]]:
-        folders = {asset.key for asset in self.ledger if asset.directory}
-        for asset in self.ledger:
-            if asset.directory:
+        there = [(asset, stat) for asset in self.ledger if (stat := _stat_of(self._place_of(asset)))]
+        folders = {asset.key for asset, stat in there if S_ISDIR(stat.st_mode)}
+        for asset, stat in there:
+            if asset.key in folders:
                 yield from self._files_below(asset, self.path(asset))
-            elif (stat := _stat_of_file(self._place_of(asset))) and not _is_below(asset.key, folders):
+            elif S_ISREG(stat.st_mode) and not _is_below(asset.key, folders):
                 yield StagedFile(asset, self.path(asset)), stat
 
     # --- how a registration is made -----------------------------------------------------------------------------
@@ -244,8 +246,8 @@ class Staging:
 
     def _files_below(self, folder: StagedAsset, path: Path) -> Iterator[tuple[StagedFile, os.stat_result]]:
         for file in sorted(path.rglob("*")):
-            stat = _stat_of_file(str(file))
-            if stat is None:
+            stat = _stat_of(str(file))
+            if stat is None or not S_ISREG(stat.st_mode):
                 continue
             key = f"{folder.key}/{file.relative_to(path).as_posix()}"
             name = safe_file_name(file.name, "file")  # nobody could check it: the folder was registered, not the file
@@ -266,13 +268,12 @@ def _is_below(key: str, folders: Collection[str]) -> bool:
     return bool(folders) and any(str(parent) in folders for parent in PurePosixPath(key).parents)
 
 
-def _stat_of_file(place: str) -> os.stat_result | None:
-    """What the disk says of a file; None where there is none."""
+def _stat_of(place: str) -> os.stat_result | None:
+    """What the disk says of a place; None where nothing is."""
     try:
-        stat = os.stat(place)  # noqa: PTH116
+        return os.stat(place)  # noqa: PTH116
     except OSError:
         return None
-    return stat if S_ISREG(stat.st_mode) else None
 
 
 def _is_there(place: str) -> bool:

@@ -214,7 +214,7 @@ class _Upload:
         for asset in self._staging.missing():
             self._warning(f"output {asset.key} was registered and never written ({self._staging.path(asset)})")
         for path in self._staging.unregistered():
-            self._warning(f"{path} was never registered as an output: it is not uploaded")
+            self._warning(f"{path} was never registered as an output: it is not uploaded, and stays there")
 
     def _warning(self, text: str) -> None:
         log.warning("%s", text)

@@ -112,7 +112,8 @@ def _items(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> l
 
 
 def _execution_item(folder: ExecutionFolder) -> Item:
-    state = f"{folder.state} ({counted(folder.waiting_files, 'file')})" if folder.state == "waiting" else folder.state
+    files = {"waiting": folder.waiting_files, "unnamed": folder.unnamed_files}.get(folder.state)
+    state = folder.state if files is None else f"{folder.state} ({counted(files, 'file')})"
     return {"type": "execution", "rid": folder.rid, "state": state, "size_bytes": folder.size_bytes} | {
         "modified": folder.modified.isoformat(),
         "location": str(folder.path),
@@ -157,7 +158,7 @@ def _print_table(items: Sequence[Item], working_dir: Path) -> None:
     table.add_column("Modified", no_wrap=True)
     table.add_column("Location", ratio=1)
     for item in items:
-        style = "yellow" if item["state"].startswith(("waiting", "stale")) else ""
+        style = "yellow" if item["state"].startswith(("waiting", "unnamed", "stale")) else ""
         table.add_row(
             item["type"],
             item["rid"],
@@ -198,7 +199,7 @@ def _delete(options: argparse.Namespace, working_dir: Path, cache_dir: Path) -> 
     chosen = [folders[rid] for rid in wanted if rid in folders]
     for folder in chosen:
         require_deletable(folder, discard_outputs=options.discard_outputs)
-    lost = sum(folder.waiting_files for folder in chosen)
+    lost = sum(folder.waiting_files + folder.unnamed_files for folder in chosen)
     size = sum(folder.size_bytes for folder in chosen) + sum(bag.size_bytes for bag in bags)
     if not _agreed(options, f"delete {counted(len(chosen) + len(bags), 'folder')}, {_size(size)}", lost):
         return 1

@@ -115,7 +115,9 @@ def _text(override: Override) -> str:
 
 
 def _check_options(override: Override, options: Mapping[str, Sequence[str]]) -> None:
-    """Refuse an option that its group has not; a sweep names several."""
+    """Refuse an option that its group has not; a sweep names several. In Hydra's groups its plugins have options."""
+    if override.key_or_group.startswith("hydra/"):
+        return
     names = options.get(override.key_or_group)
     if names is None:
         _check_group(override, options)

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from deriva_ml_core.config.discovery import config_module_error, import_config_module, publish
+from deriva_ml_core.config.discovery import import_config_module, publish
 from deriva_ml_core.config.groups import GROUP_DEFAULTS
 from deriva_ml_core.config.multiruns import get_all_multirun_configs, restore_multirun_configs
 from deriva_ml_core.config.options import default_choices, project_groups
-from deriva_ml_core.errors import DerivaMLConfigurationError, PluginHookError
-from deriva_ml_core.plugin_loading import find_entry_points
+from deriva_ml_core.errors import DerivaMLConfigurationError, PluginError, PluginHookError
+from deriva_ml_core.plugin_loading import find_entry_points, remedy
 from deriva_ml_core.plugins import PluginChoice, Plugins
 
 _CONNECTION = "deriva_ml"
@@ -29,7 +29,7 @@ def load_plugin_options(config_name: str, overrides: Sequence[str], search_path:
     Import the configuration modules of installed plugins; nothing is loaded or composed where none is installed.
 
     Raises:
-        ConfigModuleError: a hook or a module failed.
+        PluginError: a hook failed. ConfigModuleError: a module did.
     """
     installed = {found.info.name for found in find_entry_points()}
     if not installed:
@@ -42,7 +42,7 @@ def load_plugin_options(config_name: str, overrides: Sequence[str], search_path:
             try:
                 modules = list(ask() or ())
             except PluginHookError as err:
-                raise config_module_error(f"of plugin {name}", err) from err
+                raise PluginError(f"{err}; {remedy(name)}") from err
             for module in modules:
                 import_config_module(module)
     publish()

@@ -10,6 +10,7 @@ from deriva_ml_core.errors import DerivaMLException, PluginError
 from deriva_ml_core.executions.environment import allowed_variables
 from deriva_ml_core.executions.redaction import add_rules
 from deriva_ml_core.hookvalues import ExecutionFacts, MetadataDocument
+from deriva_ml_core.plugin_loading import remedy
 
 if TYPE_CHECKING:
     from deriva_ml_core.plugins import Plugins
@@ -28,11 +29,11 @@ def require_plugins(plugins: Plugins, *, later: bool = False) -> None:
         PluginError: a plugin that is needed can't be used. PluginHookError: the rules of one can't be had.
     """
     plugins.require(later=later)
-    for name, rules in plugins.all("deriva_redaction_rules"):
+    for name, rules in plugins.demand("deriva_redaction_rules"):
         try:
             add_rules(rules)
         except DerivaMLException as err:
-            raise PluginError(f"plugin {name}, deriva_redaction_rules: {err}") from err
+            raise PluginError(f"plugin {name}, deriva_redaction_rules: {err}; {remedy(name)}") from err
 
 
 def environment_facts(plugins: Plugins, environment: Mapping[str, str]) -> dict[str, Any]:

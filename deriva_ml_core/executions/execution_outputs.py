@@ -220,7 +220,10 @@ class ExecutionOutputs(ExecutionLife):
 
     def _clean(self) -> None:
         """The files go, the journal stays: it is small, and says when the run started and stopped."""
-        for name in ("assets", "downloaded-assets", "metadata", "unfinished", "prepared", "tables", CHECKPOINTS):
+        names = ["downloaded-assets", "metadata", "unfinished", "prepared", "tables", CHECKPOINTS]
+        if not self._opened.staging.unregistered():  # these are nowhere else
+            names.append("assets")
+        for name in names:
             shutil.rmtree(self._opened.folder / name, ignore_errors=True)
 
     def create_dataset(

@@ -3,6 +3,7 @@ What a working folder holds, and making room in it without losing anything.
 
     running    its process may be alive: never deleted
     waiting    something of it is not in the catalog: deleted only where that is asked for by name
+    unnamed    files lie among its outputs that nobody named as one, so they are nowhere else: likewise
     stale      its process is gone and recorded no end, or its journal can't be read: `recover` first
     kept       all of it is in the catalog; its files are a copy
     record     nothing but its journal, which is small and says when the run started and stopped
@@ -17,14 +18,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.storage import cache_size
-from deriva_ml_core.errors import DerivaMLException, DerivaMLExecutionError
+from deriva_ml_core.errors import DerivaMLException, DerivaMLExecutionError, WorkingFolderError
 from deriva_ml_core.executions.journal import JournalEntry, read_journals
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.pending import Waiting, waiting_of
 from deriva_ml_core.executions.states import Status
 
-State = Literal["running", "waiting", "stale", "kept", "record"]
+State = Literal["running", "waiting", "unnamed", "stale", "kept", "record"]
 _UNFINISHED = (Status.created, Status.running, Status.stopped)
 _MIB = 2**20
 
@@ -38,7 +40,7 @@ class ExecutionFolder:
         status: of the execution, as its journal has it; state: of the folder, see the top of this module.
         size_bytes, file_count: all that is in it; links to input files count as what they link to once.
         inputs_bytes: of its downloaded inputs, which come again.
-        waiting_files, waiting_bytes: what is not in the catalog.
+        waiting_files, waiting_bytes: what is not in the catalog; unnamed_files: what will not come there.
         modified: when something in it was last written.
     """
 
@@ -51,6 +53,7 @@ class ExecutionFolder:
     inputs_bytes: int
     waiting_files: int
     waiting_bytes: int
+    unnamed_files: int
     modified: datetime
     hostname: str = ""
     catalog_id: str = ""
@@ -68,6 +71,7 @@ class ExecutionFolder:
             "inputs_bytes": self.inputs_bytes,
             "waiting_files": self.waiting_files,
             "waiting_bytes": self.waiting_bytes,
+            "unnamed_files": self.unnamed_files,
             "modified": self.modified.isoformat(),
             "hostname": self.hostname,
             "catalog_id": self.catalog_id,
@@ -103,6 +107,11 @@ def require_deletable(folder: ExecutionFolder, *, discard_outputs: bool = False)
     """
     if folder.state == "running":
         raise DerivaMLExecutionError(f"execution {folder.rid} may be running: it is not deleted")
+    if folder.state == "unnamed" and not discard_outputs:
+        raise DerivaMLExecutionError(
+            f"execution {folder.rid} is not deleted: {folder.unnamed_files} file(s) in {folder.path / 'assets'} were "
+            "never named as outputs; take them out, or --discard-outputs loses them"
+        )
     if folder.state in ("waiting", "stale") and not discard_outputs:
         what = f"{folder.waiting_files} file(s) of it are" if folder.waiting_files else "its end is"
         raise DerivaMLExecutionError(
@@ -179,16 +188,18 @@ def storage_summary(working_dir: Path, cache_dir: Path) -> dict[str, Any]:
 def _folder(path: Path, entry: JournalEntry) -> ExecutionFolder:
     sizes = _Sizes(path)
     left = _left(path, entry)
+    unnamed = _unnamed(path)
     return ExecutionFolder(
         rid=entry.rid,
         path=path,
         status=entry.status,
-        state=_state(entry, left, sizes),
+        state=_state(entry, left, unnamed, sizes),
         size_bytes=sizes.total,
         file_count=sizes.files,
         inputs_bytes=sizes.inputs,
         waiting_files=left.files if left else 0,
         waiting_bytes=left.size_bytes if left else 0,
+        unnamed_files=unnamed,
         modified=datetime.fromtimestamp(sizes.newest, UTC),
         hostname=entry.hostname,
         catalog_id=entry.catalog_id,
@@ -202,7 +213,14 @@ def _left(path: Path, entry: JournalEntry) -> Waiting | None:
         return None
 
 
-def _state(entry: JournalEntry, left: Waiting | None, sizes: _Sizes) -> State:
+def _unnamed(path: Path) -> int:
+    try:
+        return len(Staging(path).unregistered())
+    except WorkingFolderError:  # the list of outputs can't be read: nobody knows which were named
+        return 0
+
+
+def _state(entry: JournalEntry, left: Waiting | None, unnamed: int, sizes: _Sizes) -> State:
     owner = entry.owner
     if entry.status in _UNFINISHED and owner is not None and (owner == this_process() or owner.is_alive is not False):
         return "running"
@@ -210,6 +228,8 @@ def _state(entry: JournalEntry, left: Waiting | None, sizes: _Sizes) -> State:
         return "waiting"
     if entry.damaged or entry.status in _UNFINISHED or entry.pending:
         return "stale"
+    if unnamed:
+        return "unnamed"
     return "record" if sizes.total == sizes.own else "kept"
 
 

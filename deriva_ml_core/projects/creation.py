@@ -136,7 +136,8 @@ def render(name: str, kind: str, values: Mapping[str, str]) -> str:
 
 def _values(project: NewProject) -> dict[str, str]:
     origin = find_origin(project.folder)
-    wanted = [origin.with_extra("notebook"), *project.dependencies]
+    own = origin.requirement if project.kind == PLUGIN else origin.with_extra("notebook")
+    wanted = [own, *project.dependencies]
     return {
         "project": project.name,
         "module": project.name.replace("-", "_"),

@@ -179,6 +179,19 @@ def test_folders_are_all_their_files(staging, tmp_path):
     assert [file.asset.key for file in staging.pending()] == ["Image/plots/late/a.png", "Image/old/b.png"]
 
 
+def test_a_new_output_may_become_a_folder(staging):
+    """Many libraries save a model as a folder at the path that they are given: each of its files is an output."""
+    model = staging.register("Image", "model", Label="m")
+    model.mkdir()
+    (model / "part").mkdir()
+    (model / "part" / "weights.bin").write_text("w")
+    (model / "config.json").write_text("c")
+
+    assert [file.asset.key for file in staging.pending()] == ["Image/model/config.json", "Image/model/part/weights.bin"]
+    assert [file.asset.columns for file in staging.pending()] == [{"Label": "m"}] * 2
+    assert (staging.missing(), staging.unregistered()) == ([], [])
+
+
 def test_what_is_staged_is_read_without_a_catalog(staging, tmp_path):
     """A later process finds the outputs of a dead one with the catalog away."""
     staging.register("Image", "a.png", description="d").write_text("x")

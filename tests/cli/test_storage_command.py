@@ -82,6 +82,20 @@ def test_what_is_nowhere_else_is_not_deleted_unless_told_twice(command, waiting)
     assert not folder.exists()
 
 
+def test_files_that_nobody_named_are_not_deleted_unless_told_twice(command, uploaded):
+    """No upload brings them, so they are nowhere else: the listing has them, and cleaning leaves them."""
+    (uploaded.working_dir / "assets/Execution_Asset/beside.txt").write_text("only here")
+    _, listing, _ = command("--json")
+    cleaned = command("--clean", "--yes")
+    code, _, err = command("--delete", uploaded.execution_rid, "--yes")
+
+    assert states(listing)[uploaded.execution_rid] == "unnamed (1 file)"
+    assert (cleaned[0], uploaded.working_dir.exists()) == (0, True)
+    assert (code, "1 file(s) in" in err, "--discard-outputs loses them" in err) == (1, True, True)
+    assert command("--delete", uploaded.execution_rid, "--yes", "--discard-outputs")[0] == 0
+    assert not uploaded.working_dir.exists()
+
+
 def test_nothing_is_deleted_where_one_can_not_be(command, uploaded, waiting):
     """All are looked at first."""
     assert command("--delete", uploaded.execution_rid, waiting.execution_rid, "--yes")[0] != 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from deriva_ml_core.config.application import Application
 from deriva_ml_core.config.overrides import check_overrides
@@ -60,6 +63,16 @@ def test_wrong_override_says_what_is_there(override):
     """Each refusal names the override's fault and the way out."""
     with pytest.raises(DerivaMLConfigurationError, match=WRONG[override]):
         check_overrides([override])
+
+
+@pytest.mark.parametrize("override", ["hydra/launcher=joblib", "hydra/launcher=mine"])
+def test_a_launcher_of_the_project_leaves_those_of_plugins(override, monkeypatch):
+    """A group of Hydra's has options that no module of the project registered: Hydra checks them."""
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", deepcopy(store.repo))
+    store.store(group="hydra/launcher", name="mine", node={"defaults": ["joblib"]})
+
+    assert check_overrides([override]).tokens == [override]
 
 
 def test_force_adding_a_key_like_a_group_is_allowed():

@@ -196,6 +196,18 @@ def test_files_stay_where_that_is_asked(ml, execution):
     assert path.exists()
 
 
+def test_files_that_nobody_named_stay(ml, execution, caplog):
+    """They are not in the catalog, so the copy on disk is the only one: it is told of and kept."""
+    with execution.execute():
+        named = execution.asset_file_path("Execution_Asset", "named.txt")
+        named.write_text("named")
+        named.with_name("beside.txt").write_text("only here")
+    execution.upload_execution_outputs()
+
+    assert named.with_name("beside.txt").read_text() == "only here"
+    assert "beside.txt was never registered as an output: it is not uploaded, and stays there" in caplog.text
+
+
 def test_an_output_named_and_never_written_is_a_warning(ml, execution, caplog):
     """The run still ends well, and the report says what is missing."""
     with execution:

@@ -139,8 +139,30 @@ def configured(install, configured_project):
 
 def test_hook_deriva_config_modules(configured):
     """Options of a plugin are on the menu, and can be chosen."""
-    assert "from_plugin" in configured("--info").stdout
+    menu = configured("--info").stdout
+
+    assert "from_plugin" in menu
     assert configured("datasets=from_plugin", "--cfg", "job").returncode == 0
+    assert "deriva_slurm" not in menu  # Hydra's, not the project's
+
+
+def test_an_installed_plugin_leaves_the_choice_of_launcher(configured):
+    """The configuration is composed twice where a plugin is installed: the second time Hydra's plugins are known."""
+    composed = configured("--cfg", "hydra", "--package", "hydra.launcher", "hydra/launcher=joblib")
+
+    assert (composed.returncode, "joblib" in composed.stdout) == (0, True), composed.stderr
+
+
+def test_a_plugin_that_can_not_name_its_modules_stops_the_command(install, project):
+    """In one line, with the plugin and what to do."""
+    site = install("acme", "@hookimpl\ndef deriva_config_modules():\n    raise OSError('no file')")
+
+    result = project().run("--info", PYTHONPATH=str(site))
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: plugin acme, deriva_config_modules: OSError: no file; repair it, or set plugins.block=[acme]\n"
+    )
 
 
 def test_a_blocked_plugin_adds_no_options(configured):
