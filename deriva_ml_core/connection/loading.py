@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.progress import ProgressCallback
+from deriva_ml_core.connection.own_work import OwnWork
 from deriva_ml_core.datasets.labelled_files import DESCRIPTION, LabelledFile, LabelledFiles, read_labelled_files
 from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLTableNotFound, DerivaMLValidationError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Names = str | Iterable[str]
 _SCHEMA = "data"  # where a catalog has no schema of the project's yet
 _KEY = ("MD5", "Filename")
+_WORK = OwnWork("Load a folder", "Loads files and their labels", "Ingest", "Brings data into the catalog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def load_folder(
     description: str = "",
     skip_problems: bool = False,
     update_labels: bool = False,
-    workflow_type: str = "Ingest",
+    workflow_type: str = _WORK.workflow_type,
     dry_run: bool = False,
     transfer: AbstractContextManager[ProgressCallback | None] | None = None,
 ) -> LoadResult:
@@ -89,12 +91,14 @@ def load_folder(
         description: of the dataset; "<table> files of <folder>" by default.
         skip_problems: load what is right and leave out the rest.
         update_labels: files that the catalog has with other labels get these.
+        workflow_type: of the execution that loads; another than Ingest must be a term of Workflow_Type.
         transfer: gives the callback that hears of the upload.
 
     Raises:
         DerivaMLValidationError: something is wrong with a file, a row or the table; each is named, nothing was written.
-        DerivaMLDatasetNotFound, DerivaMLInvalidTerm: no such dataset, no such term of Dataset_Type.
+        DerivaMLDatasetNotFound, DerivaMLInvalidTerm: no such dataset, no such term of Dataset_Type or Workflow_Type.
     """
+    _WORK.require_type(ml, workflow_type)
     root = Path(folder).expanduser().absolute()
     csv_file = None if labels is None else Path(labels).expanduser().absolute()
     source = read_labelled_files(
@@ -243,7 +247,7 @@ class _Load:
             for columns in {tuple(sorted(row)) for row in self._changed}:  # an update has the same columns in each row
                 some = [row for row in self._changed if tuple(sorted(row)) == columns]
                 rows.update(self._ml.session, table, some)
-        execution = self._execution(workflow_type)
+        execution = _WORK.execution(self._ml, workflow_type, self._description)
         with execution:
             for number, file in enumerate(new):
                 self._stage(execution, table, file, number)
@@ -253,13 +257,6 @@ class _Load:
         self._add_values(execution, table)
         self._fill_dataset(execution, table)
         return self.result(execution.execution_rid, new=len(new))
-
-    def _execution(self, workflow_type: str) -> Execution:
-        from deriva_ml_core.executions.configuration import ExecutionConfiguration
-
-        self._ml.add_term("Workflow_Type", workflow_type, "Brings data into the catalog")
-        workflow = self._ml.create_workflow("Load a folder", workflow_type, "Loads files and their labels")
-        return self._ml.create_execution(ExecutionConfiguration(workflow=workflow, description=self._description))
 
     def _make_table(self) -> Table:
         from deriva_ml_core.schema.elements import ColumnDef

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deriva_ml_core.connection.own_work import OwnWork
 from deriva_ml_core.datasets.members import group_members
 from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.datasets.selection import (
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 Types = str | Iterable[str] | None
 _MISSING = ("error", "drop", "include")
+_WORK = OwnWork("Dataset split", "Divides a dataset into parts", "Dataset_Split", "Divides datasets")
 
 
 class SplitResult(dict[str, str]):
@@ -103,7 +105,7 @@ def split_dataset(
     include_tables: Iterable[str] | None = None,
     joins: Iterable[str] = (),
     selection_fn: SelectionFunction | None = None,
-    workflow_type: str = "Dataset_Split",
+    workflow_type: str = _WORK.workflow_type,
     dry_run: bool = False,
 ) -> SplitResult:
     """
@@ -122,13 +124,13 @@ def split_dataset(
         element_table: which members; needed where there are several kinds.
         include_tables, joins: see DatasetBag.denormalize_as_dict; the element table by default.
         selection_fn: divides a frame of the joined tables, one row a member; see selection.apply_selection.
-        workflow_type: of the execution that is made.
+        workflow_type: of the execution that is made; another than Dataset_Split must be a term of Workflow_Type.
         dry_run: say how many members each part would get, and write nothing.
 
     Raises:
         DerivaMLDatasetNotFound: no such dataset.
         DerivaMLValidationError: it can't be divided like this; the text says why, and nothing was written.
-        DerivaMLInvalidTerm: a type is no term of Dataset_Type; nothing was written.
+        DerivaMLInvalidTerm: a type is no term of Dataset_Type or Workflow_Type; nothing was written.
     """
     plan = _Plan(
         test_size,
@@ -142,6 +144,7 @@ def split_dataset(
         selection_fn,
         names_of(joins),
     )
+    _WORK.require_type(ml, workflow_type)
     source = ml.lookup_dataset(as_dataset_spec(source_dataset_rid))
     version = _version(source, as_dataset_spec(source_dataset_rid).version, execution)
     types = {TRAINING: training_types, VALIDATION: validation_types, TESTING: testing_types}
@@ -159,7 +162,7 @@ def split_dataset(
     if execution is not None:
         made = _make(ml, execution, spec, **what)
         return SplitResult(made, counts, description)
-    with _own_execution(ml, spec, workflow_type, description) as own:
+    with _WORK.execution(ml, workflow_type, description, [spec]) as own:
         made = _make(ml, own, spec, **what)
     own.commit_output_assets()
     return SplitResult(made, counts, description)
@@ -290,14 +293,6 @@ def _frame(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
 
 def _named(rids: Sequence[str], chosen: Mapping[str, Sequence[int]]) -> dict[str, list[str]]:
     return {part: [rids[index] for index in indexes] for part, indexes in chosen.items()}
-
-
-def _own_execution(ml: DerivaML, spec: DatasetSpec, workflow_type: str, description: str) -> Execution:
-    from deriva_ml_core.executions.configuration import ExecutionConfiguration
-
-    ml.add_term("Workflow_Type", workflow_type, "Divides datasets")
-    workflow = ml.create_workflow("Dataset split", workflow_type, "Divides a dataset into parts")
-    return ml.create_execution(ExecutionConfiguration(workflow=workflow, datasets=[spec], description=description))
 
 
 def _make(

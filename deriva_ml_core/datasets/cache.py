@@ -88,8 +88,9 @@ def fetch_bag(
             is named. The files that have come stay in the cache.
         WorkingFolderError: the cache can't be written, or has no room.
     """
-    version = entry or read_dataset(session, spec.rid, deleted=True).at(spec.version)
-    return _Fetch(session, spec, version, cache_dir, progress=progress, store=store).run()
+    with session.client.timeouts(spec.timeout):
+        version = entry or read_dataset(session, spec.rid, deleted=True).at(spec.version)
+        return _Fetch(session, spec, version, cache_dir, progress=progress, store=store).run()
 
 
 def find_bag(session: CatalogSession, spec: DatasetSpec, cache_dir: Path, entry: DatasetHistory) -> CachedBag | None:

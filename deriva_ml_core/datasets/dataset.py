@@ -18,7 +18,6 @@ from deriva_ml_core.datasets.history import (
     DATASET,
     FIRST_VERSION,
     DatasetHistory,
-    next_versions,
     read_dataset,
     read_datasets,
     release,
@@ -27,9 +26,8 @@ from deriva_ml_core.datasets.members import Members
 from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.datasets.reach import element_types, table_id
 from deriva_ml_core.datasets.specs import DatasetSpec
-from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_part, as_release, read_version
+from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_release, read_version
 from deriva_ml_core.errors import (
-    DerivaMLDatasetNotFound,
     DerivaMLException,
     DerivaMLTableTypeError,
     DerivaMLValidationError,
@@ -83,38 +81,6 @@ class Dataset(DatasetFacts):
             execution_rid=execution_rid,
             version=version,
         )
-
-    # --- versions ---
-
-    def increment_dataset_version(
-        self, component: VersionPart | str, description: str = "", execution_rid: str | None = None
-    ) -> DatasetVersion:
-        """
-        Release a new version, and one of each dataset that this one is nested in; all of one snapshot.
-
-        Args:
-            component: the part that goes up: major, minor or patch.
-
-        Raises:
-            DerivaMLDatasetNotFound: it was deleted.
-
-        Example:
-            >>> made = ml.create_dataset(dataset_types="Testing", description="To be released")
-            >>> made.increment_dataset_version("major", "As in the paper")
-            <DatasetVersion('1.0.0')>
-        """
-        above = membership.parent_datasets(self.session, [self.dataset_rid])
-        records = read_datasets(self.session, above, deleted=True)
-        if self.dataset_rid in records and records[self.dataset_rid].deleted:
-            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
-        released = release(
-            self.session,
-            next_versions(records.values(), as_part(component)),
-            description=description,
-            execution_rid=execution_rid or self.execution_rid,
-        )
-        self.refresh()
-        return released[self.dataset_rid].dataset_version
 
     # --- members ---
 
@@ -317,12 +283,6 @@ class Dataset(DatasetFacts):
         wanted = version is not None and read_version(version) == newest.dataset_version
         return replace(newest, snapshot=self.session.latest_snaptime()) if wanted else None
 
-    def _refuse_deleted(self) -> None:
-        """Whoever deleted it must not find that it has changed since; this handle may be older than that."""
-        found = rows.select_by_rids(self.session, self._table(DATASET), [self.dataset_rid])
-        if any(row.get("Deleted") for row in found.values()):
-            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
-
     def _handles(self, graph: dict[str, list[str]], recurse: bool) -> list[Dataset]:
         rids = sorted(graph.keys() - {self.dataset_rid}) if recurse else graph[self.dataset_rid]
         return [Dataset(self._handle or self.session, rid, cache_dir=self.cache_dir) for rid in rids]
@@ -409,4 +369,4 @@ def add_element_type(session: CatalogSession, table_name: str) -> Table:
 def _refuse_deleted(session: CatalogSession, nested: Sequence[str]) -> None:
     records = read_datasets(session, nested, deleted=True) if nested else {}
     if gone := [f"dataset {rid} was deleted" for rid, record in records.items() if record.deleted]:
-        raise DerivaMLValidationError("can't be members", gone)
+        raise DerivaMLValidationError("wrong members", gone)

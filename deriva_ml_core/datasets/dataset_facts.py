@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.handle import Handle, handle_of, session_of
-from deriva_ml_core.datasets.history import DATASET, DatasetHistory, DatasetRecord, read_dataset
+from deriva_ml_core.datasets.history import (
+    DATASET,
+    DatasetHistory,
+    DatasetRecord,
+    next_versions,
+    read_dataset,
+    read_datasets,
+    release,
+)
+from deriva_ml_core.datasets.members import parent_datasets
 from deriva_ml_core.datasets.names import names_of
-from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_part
+from deriva_ml_core.errors import DerivaMLDatasetNotFound, DerivaMLException
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
-    from deriva_ml_core.datasets.versions import DatasetVersion
 
 DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
 
@@ -82,27 +91,45 @@ class DatasetFacts:
 
     def add_dataset_types(self, dataset_types: str | Iterable[str], _skip_version_increment: bool = False) -> None:
         """
-        Add types; those it has already stay. No version is made of it, so there is none to skip.
+        Add types and release a new minor version; those it has already stay, and nothing is released for them.
+
+        A version has the types of its moment, and they say where `restructure_assets` puts the files.
 
         Raises:
             DerivaMLInvalidTerm: one is no term of Dataset_Type.
+            DerivaMLDatasetNotFound: the dataset was deleted.
         """
-        insert_types(self.session, self.dataset_rid, terms_of(self.session, dataset_types))
+        names = terms_of(self.session, dataset_types)
+        self._refuse_deleted()
+        added = insert_types(self.session, self.dataset_rid, names)
+        if added and not _skip_version_increment:
+            self.increment_dataset_version(VersionPart.minor, f"types added: {', '.join(added)}")
 
     def add_dataset_type(self, dataset_type: str, _skip_version_increment: bool = False) -> None:
         """
-        Add one type; nothing happens where it has it already.
+        Add one type and release a new minor version; nothing happens where it has it already.
 
         Raises:
             DerivaMLInvalidTerm: it is no term of Dataset_Type.
+            DerivaMLDatasetNotFound: the dataset was deleted.
         """
-        self.add_dataset_types(dataset_type)
+        self.add_dataset_types(dataset_type, _skip_version_increment)
 
     def remove_dataset_type(self, dataset_type: str) -> None:
-        """Take one type away; nothing happens where it has not got it."""
+        """
+        Take one type away and release a new minor version; nothing happens where it has not got it.
+
+        Raises:
+            DerivaMLInvalidTerm: it is no term of Dataset_Type.
+            DerivaMLDatasetNotFound: the dataset was deleted.
+        """
         (name,) = terms_of(self.session, dataset_type)
-        link = {"Dataset": self.dataset_rid, DATASET_TYPE: name}
-        rows.delete_where(self.session, self._table(TYPE_LINK), link)
+        self._refuse_deleted()
+        if name in self.dataset_types:
+            rows.delete_where(self.session, self._table(TYPE_LINK), {"Dataset": self.dataset_rid, DATASET_TYPE: name})
+            self.increment_dataset_version(VersionPart.minor, f"type removed: {name}")
+
+    # --- versions ---
 
     @property
     def current_version(self) -> DatasetVersion | None:
@@ -113,6 +140,38 @@ class DatasetFacts:
     def dataset_history(self) -> list[DatasetHistory]:
         """Its versions, oldest first."""
         return list(self.refresh().record.history)
+
+    def increment_dataset_version(
+        self, component: VersionPart | str, description: str = "", execution_rid: str | None = None
+    ) -> DatasetVersion:
+        """
+        Release a new version, and one of each dataset that this one is nested in; all of one snapshot.
+
+        Args:
+            component: the part that goes up: major, minor or patch.
+
+        Raises:
+            DerivaMLDatasetNotFound: it was deleted.
+
+        Example:
+            >>> made = ml.create_dataset(dataset_types="Testing", description="To be released")
+            >>> made.increment_dataset_version("major", "As in the paper")
+            <DatasetVersion('1.0.0')>
+        """
+        above = parent_datasets(self.session, [self.dataset_rid])
+        records = read_datasets(self.session, above, deleted=True)
+        if self.dataset_rid in records and records[self.dataset_rid].deleted:
+            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
+        released = release(
+            self.session,
+            next_versions(records.values(), as_part(component)),
+            description=description,
+            execution_rid=execution_rid or self.execution_rid,
+        )
+        self.refresh()
+        return released[self.dataset_rid].dataset_version
+
+    # --- where it is ---
 
     def list_executions(self) -> list[Any]:
         """
@@ -129,6 +188,14 @@ class DatasetFacts:
     def get_chaise_url(self) -> str:
         """Where to look at it in a browser."""
         return self.session.record_url(self.dataset_rid)
+
+    # --- inside ---
+
+    def _refuse_deleted(self) -> None:
+        """Whoever deleted it must not find that it has changed since; this handle may be older than that."""
+        found = rows.select_by_rids(self.session, self._table(DATASET), [self.dataset_rid])
+        if any(row.get("Deleted") for row in found.values()):
+            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
 
     def _table(self, name: str) -> Table:
         return self.session.model.ml_table(name)
@@ -148,8 +215,10 @@ def terms_of(session: CatalogSession, dataset_types: str | Iterable[str]) -> lis
     ]
 
 
-def insert_types(session: CatalogSession, rid: str, types: Sequence[str]) -> None:
-    """Give a dataset these types; those it has already stay."""
-    if types:
-        links = [{"Dataset": rid, DATASET_TYPE: name} for name in dict.fromkeys(types)]
-        rows.insert(session, session.model.ml_table(TYPE_LINK), links, skip_existing=True)
+def insert_types(session: CatalogSession, rid: str, types: Sequence[str]) -> list[str]:
+    """Give a dataset these types; those it has already stay. The new ones."""
+    if not types:
+        return []
+    links = [{"Dataset": rid, DATASET_TYPE: name} for name in dict.fromkeys(types)]
+    stored = rows.insert(session, session.model.ml_table(TYPE_LINK), links, skip_existing=True)
+    return [row[DATASET_TYPE] for row in stored]

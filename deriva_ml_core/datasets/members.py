@@ -201,11 +201,11 @@ def _missing(session: CatalogSession, identity: TableId, rids: Sequence[str]) ->
 
 
 def _refuse(problems: Iterable[str]) -> None:
-    told = list(problems)
-    if told:
-        more = [f"and {len(told) - 10} more"] if len(told) > 10 else []
-        raise DerivaMLValidationError("can't be members", [*told[:10], *more])
+    if told := list(problems):
+        raise DerivaMLValidationError("wrong members", told)
 
 
-def _distinct(rids: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(rows.normal_rid(rid) for rid in names_of(rids)))
+def _distinct(rids: Iterable[object]) -> list[str]:
+    given = names_of(rids)
+    _refuse(f"{rid!r} is not a RID" for rid in given if not isinstance(rid, str))  # a frame's NaN, say
+    return list(dict.fromkeys(rows.normal_rid(str(rid)) for rid in given))

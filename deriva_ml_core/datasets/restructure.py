@@ -174,11 +174,12 @@ def _reader(bag: DatasetBag, table: str, by: str, grouping: Grouping) -> Callabl
 
 def _feature_column(feature: Feature, column: str, grouping: Grouping) -> str:
     terms = [one.name for one in feature.term_columns]
-    possible = terms if grouping.enforce_vocabulary else [one.name for one in feature.feature_columns]
-    if grouping.enforce_vocabulary and not terms:
+    every = [one.name for one in feature.feature_columns]
+    possible = terms if grouping.enforce_vocabulary else every
+    if grouping.enforce_vocabulary and (not terms or (column in every and column not in terms)):
         raise DerivaMLValidationError(
-            f"{grouping.parameter}: values of feature {feature.feature_name} are no terms of a vocabulary; "
-            "enforce_vocabulary=False takes them nevertheless"
+            f"{grouping.parameter}: values of feature {feature.feature_name}{column and '.' + column} are no terms "
+            "of a vocabulary; enforce_vocabulary=False takes them nevertheless"
         )
     if column in possible:
         return column

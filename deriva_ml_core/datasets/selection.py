@@ -143,7 +143,8 @@ def find_column(name: str, columns: Sequence[str]) -> str:
     for column in columns:
         if name in (column, column.replace(".", "_")):
             return column
-    raise DerivaMLValidationError(f"no column {name!r} in the joined tables{nearest(name, columns)}")
+    hint = nearest(name, columns) or "; include_tables joins others"
+    raise DerivaMLValidationError(f"no column {name!r} in the joined tables{hint}")
 
 
 # --- inside ---

@@ -23,7 +23,7 @@ class DatasetSpec(BaseModel):
         materialize: whether the files of its assets come with it.
         description: for people; it is not recorded.
         exclude_tables: names of tables that are left out, with all that is reached through them only.
-        timeout: seconds to connect and seconds between bytes.
+        timeout: seconds to connect and seconds to wait for an answer, or for more of it.
         fetch_concurrency: files fetched at a time.
         reachability_concurrency: table queries at a time.
 

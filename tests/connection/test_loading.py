@@ -267,6 +267,8 @@ def test_the_command_loads_and_says_what(new_ml, pictures, capsys):
     assert (made["files"], made["new_files"], made["version"]) == (6, 6, "0.2.0")
     assert main([*arguments, "--file-column", "x"]) == 2
     assert "no column 'x'" in capsys.readouterr().err
+    assert main([*arguments, "--workflow-type", "Ingestion", "--dry-run"]) == 2
+    assert "did you mean 'Ingest'" in capsys.readouterr().err
 
 
 def test_a_killed_load_is_finished_by_the_same_command(new_ml, tmp_path):

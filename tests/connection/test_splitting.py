@@ -143,8 +143,10 @@ def test_wrong_splits_write_nothing(new_ml, source):
     for options, kind, told in (
         ({"test_size": 20}, DerivaMLValidationError, "can't be divided"),
         ({"training_types": ["Labelled"]}, DerivaMLInvalidTerm, "did you mean 'Labeled'"),
+        ({"workflow_type": "Dataset_Splat"}, DerivaMLInvalidTerm, "'Dataset_Splat' is not a term"),
         ({"element_table": "Image"}, DerivaMLValidationError, "it has members of Cell"),
         ({"stratify_by_column": "Cell.Shap"}, DerivaMLValidationError, "'Cell.Shape'"),
+        ({"stratify_by_column": "Plate.Row"}, DerivaMLValidationError, "include_tables joins others"),
         ({"stratify_by_column": "Cell.Size"}, DerivaMLValidationError, "only one member"),
         ({"stratify_by_column": "x", "selection_fn": max}, DerivaMLValidationError, "not both"),
         ({"stratify_missing": "keep"}, DerivaMLValidationError, "one of error, drop, include"),
@@ -158,6 +160,7 @@ def test_wrong_splits_write_nothing(new_ml, source):
 
     assert len(list(new_ml.find_executions())) == before
     assert len(list(new_ml.find_datasets())) == 2
+    assert "Dataset_Splat" not in {term.name for term in new_ml.list_vocabulary_terms("Workflow_Type")}
 
 
 def test_the_command_splits(new_ml, source, capsys):

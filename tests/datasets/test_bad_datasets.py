@@ -1,9 +1,12 @@
 """Wrong requests, and rows and files that are not what they should be: told in one clear line, and nothing is lost."""
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
+from meddling_proxy import MeddlingProxy
 
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
@@ -14,6 +17,7 @@ from deriva_ml_core.datasets.dataset import add_element_type, create_dataset, de
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.errors import (
     CatalogError,
+    CatalogUnreachable,
     ChecksumMismatch,
     DerivaMLDatasetNotFound,
     DerivaMLTableNotFound,
@@ -89,6 +93,8 @@ def test_a_deleted_dataset_is_not_changed(image_session, dataset, images):
         lambda: dataset.add_dataset_members(images[4:]),
         lambda: dataset.delete_dataset_members(images[:1]),
         lambda: dataset.increment_dataset_version("patch"),
+        lambda: dataset.add_dataset_type("Testing"),
+        lambda: dataset.remove_dataset_type("Training"),
     ):
         with pytest.raises(DerivaMLDatasetNotFound, match=f"dataset {dataset.dataset_rid} was deleted"):
             change()
@@ -119,6 +125,30 @@ def test_rids_of_a_frame_are_members(dataset, images):
     dataset.add_dataset_members(pd.DataFrame({"RID": images})["RID"])
 
     assert [row["RID"] for row in dataset.list_dataset_members()["Image"]] == sorted(images)
+
+
+def test_what_is_no_rid_is_told(dataset):
+    """A missing value of a frame, say."""
+    for members in ([None], ["1-ABCD", float("nan")], {"Image": [5]}):
+        with pytest.raises(DerivaMLValidationError, match="wrong members; .* is not a RID"):
+            dataset.add_dataset_members(members)
+
+    assert str(dataset.refresh().current_version) == "1.0.0"
+
+
+def test_the_time_outs_of_a_spec_are_kept(image_session, dataset, connect, local_server, tmp_path):
+    """A server that takes too long is not waited for; the next request of that connection has the usual patience."""
+    where = urlsplit(local_server.url)
+    spec = DatasetSpec(rid=dataset.dataset_rid, version="1.0.0", timeout=(1.0, 0.05))
+    with MeddlingProxy(where.hostname, where.port) as proxy:
+        far = connect(image_session.catalog_id, base_url=proxy.url)
+        far.client.patience = replace(far.client.patience, answer_repeats=0, connect_repeats=0)
+        proxy.delay_s = 2
+        with pytest.raises(CatalogUnreachable):
+            fetch_bag(far, spec, tmp_path / "cache")
+        proxy.delay_s = 0.2
+
+        assert fetch_bag(far, spec.model_copy(update={"timeout": None}), tmp_path / "cache").list_tables()
 
 
 def test_deleting_twice_is_told(image_session, dataset):

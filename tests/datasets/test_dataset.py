@@ -183,8 +183,12 @@ def test_types_come_and_go(dataset):
     dataset.add_dataset_types(["Labeled", "Training"])
     dataset.add_dataset_type("Labeled")
     dataset.remove_dataset_type("Training")
+    dataset.remove_dataset_type("Training")
 
     assert dataset.dataset_types == ["Labeled"]
+    assert versions(dataset)[-2:] == ["1.1.0", "1.2.0"]
+    assert dataset.download_dataset_bag().dataset_types == ["Labeled"]
+    assert dataset.download_dataset_bag("1.0.0").dataset_types == ["Training"]
 
 
 def test_element_types_are_added_once(image_session, images):
