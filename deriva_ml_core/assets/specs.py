@@ -7,14 +7,14 @@ which is all that Hydra asks of a structured configuration: importing them costs
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from deriva_ml_core.errors import DerivaMLValidationError
+from deriva_ml_core.errors import DerivaMLValidationError, nearest
 
 # COMPAT section 4: 1-4 characters, hyphen groups of exactly four, an optional snapshot.
 _RID = re.compile(r"(?P<rid>[A-Z0-9]{1,4}(?:-[A-Z0-9]{4})*)(?:@(?P<snapshot>[A-Z0-9]{1,4}(?:-[A-Z0-9]{4})*))?")
@@ -35,7 +35,15 @@ def check_rid(rid: str) -> str:
     return rid
 
 
-RID = Annotated[str, AfterValidator(check_rid)]
+def _refuse_number(rid: object) -> object:
+    """YAML and Hydra read some RIDs as numbers, and what they were can't be told from these."""
+    if isinstance(rid, int | float):
+        msg = f'{rid!r} is a number, not a RID: write it in quotes, as in "1E5"'
+        raise ValueError(msg)  # noqa: TRY004  # pydantic makes an error of its own of this kind only
+    return rid
+
+
+RID = Annotated[str, BeforeValidator(_refuse_number), AfterValidator(check_rid)]
 
 
 class AssetSpec(BaseModel):
@@ -62,8 +70,8 @@ class AssetSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_bare_string(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"rid": str(value)}
+        if isinstance(value, str | int | float):
+            return {"rid": str(value) if isinstance(value, str) else value}
         if isinstance(value, Mapping):  # configurations of an older generation carry the role, which is always Input
             return {name: item for name, item in value.items() if name != "asset_role"}
         return value
@@ -151,20 +159,25 @@ def as_input(value: object) -> AssetSpec | LocalFile:
         return value
     if isinstance(value, AssetSpecConfig | LocalFileConfig | AssetRIDConfig):
         value = {name: item for name, item in vars(value).items() if name not in ("_target_", "description")}
+    kind = LocalFile if isinstance(value, Mapping) and "path" in value else AssetSpec
     try:
-        if isinstance(value, Mapping) and "path" in value:
-            return LocalFile.model_validate(dict(value))
-        return AssetSpec.model_validate(value)
+        return kind.model_validate(dict(value) if isinstance(value, Mapping) else value)
     except ValueError as err:
-        raise DerivaMLValidationError(f"assets: {describe_invalid(value, err)}") from err
+        raise DerivaMLValidationError(f"assets: {describe_invalid(value, err, kind.model_fields)}") from err
 
 
-def describe_invalid(value: object, error: ValueError) -> str:
-    """One line for a value that a model refused: the value and the first reason, without pydantic's decoration."""
+def describe_invalid(value: object, error: ValueError, fields: Iterable[str]) -> str:
+    """
+    One line for a value that a model refused: the value and the first reason, without pydantic's decoration.
+
+    Args:
+        fields: those of the model; the nearest is offered for one that is none of them.
+    """
     reasons = getattr(error, "errors", None)
     if reasons is None:
         return f"{value!r}: {error}"
     first = reasons()[0]
     where = ".".join(str(part) for part in first["loc"])
     reason = str(first["msg"]).removeprefix("Value error, ")
-    return f"{value!r}: {where + ': ' if where else ''}{reason}"
+    hint = nearest(where, fields) if first["type"] == "extra_forbidden" else ""
+    return f"{value!r}: {where + ': ' if where else ''}{reason}{hint}"

@@ -95,7 +95,12 @@ def _split(arguments: Sequence[str]) -> int:
 
 
 def _size(text: str) -> float | int:
-    return float(text) if "." in text else int(text)
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a fraction (0.2) nor a number of members (100)"
+        ) from None
 
 
 def _names(text: str) -> list[str]:

@@ -22,19 +22,17 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.layout import SCHEMA, AssetFile, PayloadFile, csv_path, place_assets
 from deriva_ml_core.datasets.members import nested_datasets
 from deriva_ml_core.datasets.reach import (
-    DATASET,
     Reach,
     TableId,
     element_types,
+    excluded_tables,
     find_reach,
     member_link_path,
-    table_id,
 )
 from deriva_ml_core.datasets.tabular import Row, distinct_by_rid, write_table
-from deriva_ml_core.errors import DerivaMLTableNotFound
 
 if TYPE_CHECKING:
-    from deriva_ml_core.catalog.model import CatalogModel, Table
+    from deriva_ml_core.catalog.model import Table
     from deriva_ml_core.catalog.session import CatalogSession
 
 log = logging.getLogger(__name__)
@@ -99,7 +97,7 @@ class _Export:
     ) -> None:
         self._session, self._model, self._folder, self._workers = session, session.model, folder, workers
         self.datasets = list(nested_datasets(session, [dataset_rid]))
-        self._excluded = _excluded(self._model, excluded)
+        self._excluded = excluded_tables(self._model, excluded)
         self._payload, self._assets = Payload(), list[AssetFile]()
         self._lock = threading.Lock()
         self._referred: dict[TableId, dict[str, set[str]]] = {}
@@ -234,18 +232,6 @@ class _Export:
         (self._folder / SCHEMA).write_bytes(data)
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
         self._payload.files.append(PayloadFile(SCHEMA, len(data), digest))
-
-
-def _excluded(model: CatalogModel, names: Iterable[str]) -> frozenset[TableId]:
-    found = []
-    for name in sorted(names):
-        try:
-            found.append(table_id(model.table(name)))
-        except DerivaMLTableNotFound as err:
-            raise DerivaMLTableNotFound(f"exclude_tables: {err}") from err
-    if (model.ml_schema, DATASET) in found:
-        raise DerivaMLTableNotFound(f"exclude_tables: the table {DATASET} can't be left out of a dataset")
-    return frozenset(found)
 
 
 def remote_file(session: CatalogSession, table: Table, row: Row) -> AssetFile | str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from deriva_ml_core.assets.specs import describe_invalid
-from deriva_ml_core.errors import DerivaMLValidationError, nearest
+from deriva_ml_core.errors import DerivaMLValidationError
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.tables import Column
@@ -60,10 +60,8 @@ class FeatureRecord(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as err:
-            fields = type(self).model_fields
-            unknown = [name for name in values if name not in fields]
-            hint = nearest(unknown[0], fields) if unknown else ""
-            raise DerivaMLValidationError(f"{type(self).__name__}: {describe_invalid(values, err)}{hint}") from err
+            said = describe_invalid(values, err, type(self).model_fields)
+            raise DerivaMLValidationError(f"{type(self).__name__}: {said}") from err
 
     @classmethod
     def feature_columns(cls) -> tuple[Column, ...]:

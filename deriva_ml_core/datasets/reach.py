@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from deriva_ml_core.catalog.model import CatalogModel, ForeignKey, Table
-from deriva_ml_core.errors import DerivaMLException
+from deriva_ml_core.errors import DerivaMLException, DerivaMLTableNotFound
 
 MAX_PATHS = 400
 DATASET = "Dataset"
@@ -142,6 +142,24 @@ def dataset_paths(model: CatalogModel) -> dict[TableId, TablePath]:
 def member_link_path(model: CatalogModel, element: ElementType) -> TablePath:
     """The way to the rows that say which members a dataset has."""
     return TablePath(model.ml_table(DATASET), (Join(("RID",), element.link, (element.dataset_column,)),))
+
+
+def excluded_tables(model: CatalogModel, names: Iterable[str]) -> frozenset[TableId]:
+    """
+    The tables of these names, which a user wants left out.
+
+    Raises:
+        DerivaMLTableNotFound: a name is no table's, or that of Dataset, without which there is no bag.
+    """
+    found = []
+    for name in sorted(names):
+        try:
+            found.append(table_id(model.table(name)))
+        except DerivaMLTableNotFound as err:
+            raise DerivaMLTableNotFound(f"exclude_tables: {err}") from err
+    if (model.ml_schema, DATASET) in found:
+        raise DerivaMLTableNotFound(f"exclude_tables: the table {DATASET} can't be left out of a dataset")
+    return frozenset(found)
 
 
 def find_reach(model: CatalogModel, with_members: Collection[TableId], excluded: Collection[TableId]) -> Reach:

@@ -48,12 +48,22 @@ class DatasetSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_bare_string(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            return {"rid": value}
         return _parts(value) if isinstance(value, str) else value
 
     @field_validator("exclude_tables", mode="before")
     @classmethod
     def _from_one_name(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _two_numbers(cls, value: Any) -> Any:
+        if isinstance(value, int | float | str):
+            msg = f"{value!r}: give two numbers of seconds, to connect and to wait for an answer, as in [6, 120]"
+            raise ValueError(msg)  # noqa: TRY004  # pydantic makes an error of its own of this kind only
+        return value
 
     @classmethod
     def from_shorthand(cls, text: str) -> DatasetSpec:
@@ -103,4 +113,4 @@ def as_dataset_spec(value: object) -> DatasetSpec:
     try:
         return DatasetSpec.model_validate(dict(value) if isinstance(value, Mapping) else value)
     except ValueError as err:
-        raise DerivaMLValidationError(f"datasets: {describe_invalid(value, err)}") from err
+        raise DerivaMLValidationError(f"datasets: {describe_invalid(value, err, DatasetSpec.model_fields)}") from err

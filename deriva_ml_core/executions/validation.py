@@ -11,6 +11,7 @@ from deriva_ml_core.assets.resolving import CatalogAsset, resolve_assets
 from deriva_ml_core.assets.specs import AssetSpec, LocalFile
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.datasets.history import DatasetHistory, read_datasets
+from deriva_ml_core.datasets.reach import excluded_tables
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.errors import DerivaMLException, DerivaMLValidationError, nearest
 from deriva_ml_core.workflows.workflow import Workflow
@@ -109,7 +110,10 @@ def _datasets(session: CatalogSession, specs: Sequence[DatasetSpec], findings: _
         if record.deleted:
             findings.problems.append(f"datasets: {spec.rid} has been deleted")
             continue
-        findings.problems += [f"datasets: {spec.rid}: {problem}" for problem in _unknown_tables(session, spec)]
+        try:
+            excluded_tables(session.model, spec.exclude_tables or ())
+        except DerivaMLException as err:
+            findings.problems.append(f"datasets: {spec.rid}: {err}")
         try:
             version = record.at(spec.version)
             record.require_release(version)
@@ -131,14 +135,6 @@ def _no_dataset(session: CatalogSession, rid: str) -> str:
 def _some(rids: Sequence[str]) -> str:
     more = ", …" if len(rids) > 10 else ""
     return f" (datasets: {', '.join(rids[:10])}{more})" if rids else " (it has none)"
-
-
-def _unknown_tables(session: CatalogSession, spec: DatasetSpec) -> Iterator[str]:
-    for name in sorted(spec.exclude_tables or ()):
-        try:
-            session.model.table(name)
-        except DerivaMLException as err:
-            yield f"exclude_tables: {err}"
 
 
 def _assets(session: CatalogSession, specs: Sequence[AssetSpec], findings: _Findings) -> tuple[CatalogAsset, ...]:

@@ -179,3 +179,5 @@ def test_the_command_splits(new_ml, source, capsys):
     assert testing.dataset_types == ["Complete", "Labeled", "Testing"]
     assert main([source.dataset_rid, "--test-size", "1.5", *place]) == 2
     assert "test_size=1.5" in capsys.readouterr().err
+    assert main([source.dataset_rid, "--test-size", "many", *place]) == 2
+    assert "'many' is neither a fraction (0.2) nor a number" in capsys.readouterr().err

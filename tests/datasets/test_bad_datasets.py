@@ -130,7 +130,7 @@ def test_rids_of_a_frame_are_members(dataset, images):
 def test_what_is_no_rid_is_told(dataset):
     """A missing value of a frame, say."""
     for members in ([None], ["1-ABCD", float("nan")], {"Image": [5]}):
-        with pytest.raises(DerivaMLValidationError, match="wrong members; .* is not a RID"):
+        with pytest.raises(DerivaMLValidationError, match=r"wrong members; .* is not a RID"):
             dataset.add_dataset_members(members)
 
     assert str(dataset.refresh().current_version) == "1.0.0"

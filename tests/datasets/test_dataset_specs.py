@@ -32,6 +32,21 @@ def test_what_is_no_dataset_is_named(bad):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (1e5, "write it in quotes"),  # 1E5, as YAML and Hydra read it
+        ({"rid": 100}, "write it in quotes"),
+        ({"rid": "1-ABCD", "exclude_table": ["Image"]}, "did you mean 'exclude_tables'?"),
+        ({"rid": "1-ABCD", "timeout": 60}, r"as in \[6, 120\]"),
+    ],
+)
+def test_what_to_write_instead_is_told(entry, told):
+    """Where it is likely what was meant."""
+    with pytest.raises(DerivaMLValidationError, match=told):
+        as_dataset_spec(entry)
+
+
 def test_the_configuration_is_instantiated_by_hydra():
     """All eight fields arrive in the spec."""
     config = DatasetSpecConfig(

@@ -36,7 +36,11 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(new_ml, tmp_pa
     """One message with every problem, nearest matches among them; the catalog and the disk are as before."""
     dataset = new_ml.create_dataset(description="d")
     wrong = {
-        "datasets": [f"{dataset.dataset_rid}@9.9.9", "1-ZZZZ", {"rid": dataset.dataset_rid, "exclude_tables": ["Fil"]}],
+        "datasets": [
+            f"{dataset.dataset_rid}@9.9.9",
+            "1-ZZZZ",
+            *({"rid": dataset.dataset_rid, "exclude_tables": [name]} for name in ("Fil", "Dataset")),
+        ],
         "assets": ["2-ZZZZ", {"path": str(tmp_path / "nowhere.txt")}],
         "workflow": Workflow(name="w", workflow_type="Trainin"),
     }
@@ -44,9 +48,10 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(new_ml, tmp_pa
         new_ml.create_execution(**wrong)
 
     text = " ".join(str(caught.value).split())
-    assert len(caught.value.problems) == 6
+    assert len(caught.value.problems) == 7
     for part in ("9.9.9", "1-ZZZZ", "2-ZZZZ", "did you mean 'File'", "nowhere.txt", "did you mean 'Training'"):
         assert part in text
+    assert "the table Dataset can't be left out" in text
     assert caught.value.exit_code == 2
     assert executions_of(new_ml) == []
     assert not new_ml.working_dir.exists()
