@@ -29,7 +29,8 @@ def fetch_asset(session: CatalogSession, asset: AssetRef, target: Path, progress
         CatalogError, CatalogUnreachable, PluginHookError: it can't be had. PluginError: no plugin fetches such a URL.
         ChecksumMismatch: it is not what its record says; nothing is left at `target`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.is_dir():  # looked at thousands of times, made once
+        target.parent.mkdir(parents=True, exist_ok=True)
     answer = session.plugins.first(
         FETCH, asset=asset, target=target, progress=progress or _nobody_listens, catalog=session
     )

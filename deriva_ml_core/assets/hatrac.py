@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from deriva_ml_core.assets.cache import folder_errors
 from deriva_ml_core.assets.names import hatrac_path
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.hookspecs import hookimpl
@@ -20,7 +21,8 @@ def deriva_fetch_asset(asset: AssetRef, target: Path, progress: Progress, catalo
     """Fetch `/hatrac/…`; the same of another server is refused, as our login is sent to no other."""
     if asset.scheme not in ("", "http", "https") or not urlsplit(asset.url).path.startswith("/hatrac/"):
         return None
-    objects.get_file(catalog, asset.url, target, md5=asset.md5, length=asset.size_bytes, progress=progress)
+    with folder_errors(target.parent):
+        objects.get_file(catalog, asset.url, target, md5=asset.md5, length=asset.size_bytes, progress=progress)
     # The transfer has checked the bytes against the record and the server's word: without a record, against the latter.
     return Fetched(target, md5=asset.md5)
 

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
@@ -34,6 +36,7 @@ from urllib3.exceptions import (
 )
 from urllib3.response import BaseHTTPResponse
 
+from deriva_ml_core.catalog.small_gets import LONGEST_WAIT_S, REFUSED_UNDONE, FoundObject, SmallGets
 from deriva_ml_core.errors import (
     CatalogError,
     CatalogUnreachable,
@@ -46,9 +49,7 @@ from deriva_ml_core.errors import (
 Credential = Mapping[str, str]
 Body = bytes | str | IO[bytes]
 
-_REFUSED_UNDONE = frozenset({429, 503})
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
-_LONGEST_WAIT_S = 300.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -106,6 +107,7 @@ class HttpClient:
         self._make_pool = partial(_pool, parts.scheme, parts.hostname or "", pool_size)
         self._pool, self._process = self._make_pool(), os.getpid()
         self._ours: tuple[str, urllib3.HTTPConnectionPool] | None = None
+        self._small: tuple[str, SmallGets | None] | None = None
         self.requests_sent = 0
 
     def request(
@@ -149,6 +151,21 @@ class HttpClient:
             return answer
         raise self._refused(method, path, answer)
 
+    def get_small(self, path: str, size_bytes: int) -> FoundObject | None:
+        """
+        A small object by the short way; None where that does not work, so that `request` says why.
+
+        Args:
+            path: as of `request`.
+        """
+        small = self._small
+        if small is None or small[0] != self.base_url:
+            small = self._small = (self.base_url, _small_gets(self.base_url, self._headers))
+        if small[1] is None:
+            return None
+        self.requests_sent += 1
+        return small[1].get(path, size_bytes, (self.patience.connect_timeout_s, self.patience.read_timeout_s))
+
     @contextmanager
     def timeouts(self, seconds: tuple[float, float] | None) -> Iterator[None]:
         """Other time-outs (to connect, to read) for the requests that begin in the block; None changes nothing."""
@@ -164,6 +181,9 @@ class HttpClient:
         """Close every connection; a later request opens a new one."""
         self._pool.clear()
         self._ours = None
+        small, self._small = self._small, None
+        if small is not None and small[1] is not None:
+            small[1].close()
 
     # --- inside ---
 
@@ -192,7 +212,7 @@ class HttpClient:
             other=0,
             redirect=5 if says_the_same else 0,
             allowed_methods=None,
-            status_forcelist=_TRANSIENT if says_the_same else _REFUSED_UNDONE,
+            status_forcelist=_TRANSIENT if says_the_same else REFUSED_UNDONE,
             backoff_factor=self.patience.backoff_s,
             backoff_max=self.patience.backoff_max_s,
             backoff_jitter=self.patience.backoff_s / 2,
@@ -239,9 +259,9 @@ class _Repeats(urllib3.Retry):
     """Repeats as urllib3 does, and waits as a server asks (Retry-After), but never for hours."""
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Seconds that the server asks to wait, at most `_LONGEST_WAIT_S`; None where it does not say."""
+        """Seconds that the server asks to wait, at most `LONGEST_WAIT_S`; None where it does not say."""
         asked = super().get_retry_after(response)
-        return None if asked is None else min(asked, _LONGEST_WAIT_S)
+        return None if asked is None else min(asked, LONGEST_WAIT_S)
 
 
 class _NamesAreRight(_Repeats):
@@ -291,15 +311,37 @@ def _pool(scheme: str, host: str, size: int) -> urllib3.PoolManager:
     """Connections that honour the machine's proxy and certificate settings, as requests does."""
     if scheme == "http":
         return urllib3.PoolManager(maxsize=size)
-    import urllib.request
+    if proxy := _proxy(host):
+        return urllib3.ProxyManager(proxy, maxsize=size, ca_certs=_trusted())
+    return urllib3.PoolManager(maxsize=size, ca_certs=_trusted())
 
+
+def _trusted() -> str:
+    """The file of certificates that this machine trusts."""
     import certifi
 
-    ca_certs = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+
+
+def _proxy(host: str) -> str | None:
+    import urllib.request
+
     proxy = urllib.request.getproxies().get("https")
-    if proxy and not urllib.request.proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, maxsize=size, ca_certs=ca_certs)
-    return urllib3.PoolManager(maxsize=size, ca_certs=ca_certs)
+    return proxy if proxy and not urllib.request.proxy_bypass(host) else None
+
+
+def _small_gets(base_url: str, headers: Mapping[str, str]) -> SmallGets | None:
+    """None where a proxy stands between, or the trusted certificates are not in one file."""
+    parts = urlsplit(base_url)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "http":
+        return SmallGets(lambda timeout_s: HTTPConnection(host, port, timeout=timeout_s), headers)
+    if _proxy(host) or not Path(trusted := _trusted()).is_file():
+        return None
+    import ssl
+
+    context = ssl.create_default_context(cafile=trusted)
+    return SmallGets(lambda timeout_s: HTTPSConnection(host, port, timeout=timeout_s, context=context), headers)
 
 
 def _reason(answer: BaseHTTPResponse) -> str:

@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from deriva_ml_core.catalog import checksums
+from deriva_ml_core.catalog.arriving import new_file, put_in_place, write_all
 from deriva_ml_core.catalog.http import HttpClient, json_body
 from deriva_ml_core.catalog.sending import Progress
 from deriva_ml_core.catalog.session import CatalogSession
+from deriva_ml_core.errors import ChecksumMismatch
 
 _BLOCK_BYTES = 2**20
 _PATHS_A_REQUEST = 20_000
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe of that name must not keep us waiting
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def near_files(session: CatalogSession, paths: Iterable[str]) -> Mapping[str, Path]:
@@ -86,9 +85,7 @@ def copy_near(
 
     Args:
         md5: lower-case hex; without it nobody could tell whether this is the right file, so that it is not taken.
-        parts: the folder of unfinished files, on the same file system; beside `dest` by default. A file system is
-            several times as fast where many files are made in one folder.
-        seal: called with the descriptor of the checked copy, before it gets its name.
+        parts, seal: as of `arriving.put_in_place`.
 
     Raises:
         OSError: `dest` can't be written.
@@ -100,17 +97,10 @@ def copy_near(
     except OSError:  # deleted just now, or not for us
         return False
     try:
-        status = os.fstat(source)
-        if not stat.S_ISREG(status.st_mode) or length not in (None, status.st_size):
-            return False
-        copy = _Copy(source, status.st_size, md5, progress, seal)
-        try:
-            return copy.to(dest, parts or dest.parent)
-        except FileNotFoundError:  # the first file to come into its folder
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            (parts or dest.parent).mkdir(parents=True, exist_ok=True)
-            os.lseek(source, 0, os.SEEK_SET)
-            return copy.to(dest, parts or dest.parent)
+        with suppress(ChecksumMismatch):
+            _copy(source, dest, md5, length, progress, parts, seal)
+            return True
+        return False
     finally:
         os.close(source)
 
@@ -133,76 +123,48 @@ def read_near(near: Path, md5: str, length: int) -> bytes | None:
         os.close(source)
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """The content of an open file, on its way to where somebody wants it."""
+def _copy(  # noqa: PLR0917  # copy_near's own
+    source: int,
+    dest: Path,
+    md5: str,
+    length: int | None,
+    progress: Progress | None,
+    parts: Path | None,
+    seal: Callable[[int], object] | None,
+) -> None:
+    """
+    Copy an open file.
 
-    source: int
-    size: int
-    md5: str
-    progress: Progress | None
-    seal: Callable[[int], object] | None
-
-    def to(self, dest: Path, parts: Path) -> bool:
-        """Write it beside and rename it; False where it is not what it should be, and then nothing is left."""
-        part = f"{parts}/.{secrets.token_hex(8)}.part"
-        write = self._write_checked if self.size <= _BLOCK_BYTES else self._write_and_check
-        try:
-            if write(part):
-                os.replace(part, dest)  # noqa: PTH105  # a Path for each of thousands is a third of the time
-                return True
-        except BaseException:  # Ctrl-C too: nothing may stay
-            _remove(part)
-            raise
-        _remove(part)
-        return False
-
-    def _write_checked(self, part: str) -> bool:
-        """A small file is checked before anything is written."""
-        content = os.read(self.source, self.size + 1)  # one byte more, to see that it has not grown
-        if len(content) != self.size or checksums.md5(content).hexdigest() != self.md5:
-            return False
-        target = os.open(part, _NEW, 0o644)
-        try:
-            _write_all(target, content)
-            self._seal(target)
-        finally:
-            os.close(target)
-        if self.progress:
-            self.progress(self.size)
-        return True
-
-    def _write_and_check(self, part: str) -> bool:
-        digest, size = checksums.md5(), 0
-        target = os.open(part, _NEW, 0o644)
-        try:
-            while block := os.read(self.source, _BLOCK_BYTES):
-                digest.update(block)
-                size += len(block)
-                _write_all(target, block)
-                if self.progress:
-                    self.progress(len(block))
-            right = digest.hexdigest() == self.md5 and size == self.size
-            if right:
-                self._seal(target)
-        finally:
-            os.close(target)
-        if self.progress and not right:
-            self.progress(-size)
-        return right
-
-    def _seal(self, target: int) -> None:
-        if self.seal:
-            self.seal(target)
+    Raises:
+        ChecksumMismatch: it is another file; nothing is left.
+    """
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode) or length not in (None, status.st_size):
+        raise ChecksumMismatch("no file of that length")
+    if status.st_size <= _BLOCK_BYTES:
+        content = os.read(source, status.st_size + 1)  # one byte more, to see that it has not grown
+        if len(content) != status.st_size or checksums.md5(content).hexdigest() != md5:
+            raise ChecksumMismatch("other content")
+        if progress:
+            progress(len(content))
+        put_in_place(content, dest, parts, seal)
+        return
+    with new_file(dest, parts) as target:
+        _copy_large(source, target, md5, progress)
+        if seal:
+            seal(target)
 
 
-def _write_all(target: int, block: bytes) -> None:
-    """A write may be short."""
-    left = memoryview(block)
-    while left:
-        left = left[os.write(target, left) :]
-
-
-def _remove(part: str) -> None:
-    with suppress(OSError):
-        os.unlink(part)  # noqa: PTH108
+def _copy_large(source: int, target: int, md5: str, progress: Progress | None) -> None:
+    """A block at a time, hashed on the way."""
+    digest, size = checksums.md5(), 0
+    while block := os.read(source, _BLOCK_BYTES):
+        digest.update(block)
+        size += len(block)
+        write_all(target, block)
+        if progress:
+            progress(len(block))
+    if digest.hexdigest() != md5:
+        if progress:
+            progress(-size)
+        raise ChecksumMismatch("other content")

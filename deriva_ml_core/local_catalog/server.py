@@ -11,6 +11,7 @@ An in-process server belongs to its process: it runs in daemon threads, and a fo
 """
 
 import atexit
+import io
 import logging
 import os
 import re
@@ -45,6 +46,7 @@ MAX_HEADER_BYTES = 1024 * 1024
 
 
 _NEAR_MS = 2
+_ONE_PACKET_BYTES = 64 * 1024
 
 
 class LocalServer:
@@ -183,6 +185,19 @@ class _Gateway(wsgi.Gateway_10):
         if ("Connection", "close") in headers:
             self.req.close_connection = True
         return super().start_response(status, headers, exc_info)
+
+    def write(self, chunk: bytes) -> None:
+        """A small answer leaves in one packet with its head: each packet wakes a thread of the client."""
+        if self.req.sent_headers or len(chunk) > _ONE_PACKET_BYTES:
+            super().write(chunk)
+            return
+        wire, held = self.req.conn.wfile, io.BytesIO()
+        self.req.conn.wfile = held
+        try:
+            super().write(chunk)
+        finally:
+            self.req.conn.wfile = wire
+            wire.write(held.getvalue())
 
 
 _abandoned: list["_Running"] = []  # never collected: closing an inherited SQLite connection could harm the parent

@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from failing_server import QUICK, Cut, client_of, failing_server, session_of
 
 from deriva_ml_core.catalog import arriving, objects, rows
-from deriva_ml_core.catalog.http import HttpClient, Patience
+from deriva_ml_core.catalog.http import HttpClient
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import (
     CatalogError,
@@ -18,74 +16,6 @@ from deriva_ml_core.errors import (
     DerivaMLAuthenticationError,
     DerivaMLNotFoundError,
 )
-
-QUICK = Patience(connect_timeout_s=2, read_timeout_s=5, connect_repeats=1, answer_repeats=2, backoff_s=0.001)
-
-
-class Cut:
-    """An answer that stops in the middle; with no content at all, a connection that closes without one."""
-
-    def __init__(self, content=b"", length=0, headers=None):
-        self.content, self.length, self.headers = content, length, headers or {}
-
-
-@contextmanager
-def failing_server(answer):
-    """A server whose `answer(method, path, headers, count)` gives (status, body), (status, body, headers) or a Cut."""
-    seen = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            seen.append((self.command, self.path, dict(self.headers)))
-            given = answer(self.command, self.path, self.headers, len(seen))
-            if isinstance(given, Cut):
-                self._cut(given)
-                return
-            status, body, *rest = given
-            self._start(status, len(body), rest[0] if rest else {})
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def _start(self, status, length, headers):
-            self.send_response(status)
-            for name, value in {"Content-Length": str(length), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def _cut(self, cut):
-            if cut.content:
-                self._start(cut.headers.pop("status", 200), cut.length, cut.headers)
-                self.wfile.write(cut.content)
-                self.wfile.flush()
-            self.close_connection = True
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_CONNECT = _serve
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
-def client_of(answer, **options):
-    with failing_server(answer) as (url, seen):
-        client = HttpClient(url, hostname="host.example", patience=QUICK, **options)
-        try:
-            yield client, seen
-        finally:
-            client.close()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
@@ -247,16 +177,6 @@ def ranged(headers):
     start = int(headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
     digest = hashlib.md5(CONTENT).hexdigest()
     return CONTENT[start:], {"ETag": f'"{digest}"', "status": 206 if start else 200}
-
-
-@contextmanager
-def session_of(answer):
-    with failing_server(answer) as (url, seen):
-        session = CatalogSession(HttpClient(url, hostname="local", patience=QUICK), "1")
-        try:
-            yield session, seen
-        finally:
-            session.close()
 
 
 def test_a_broken_download_is_taken_up_where_it_broke(tmp_path):

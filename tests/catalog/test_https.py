@@ -85,6 +85,27 @@ def test_an_expired_login_is_told_from_none(server, tmp_path):
     assert "long-ago" not in error
 
 
+def test_small_objects_come_over_https_too(server, tmp_path):
+    """By their own connections, which believe in the same certificates: without the right one nothing is sent."""
+    hostname, token, certificate = server
+    store_login(tmp_path, hostname, token)
+    store = (
+        "from pathlib import Path\n"
+        "    from deriva_ml_core.catalog import objects\n"
+        "    file = Path.home() / 'file'\n"
+        "    file.write_bytes(b'content')\n"
+        "    url = objects.put_file(session, file, '/hatrac/small')\n"
+    )
+    take = "    print(session.client.get_small(url, 7).content.decode())\n"
+    forget = "    import certifi, os; os.environ['REQUESTS_CA_BUNDLE'] = certifi.where()\n"
+
+    fetched, _ = ask(connecting(hostname, store + take), tmp_path, REQUESTS_CA_BUNDLE=certificate)
+    _, refused = ask(connecting(hostname, store + forget + take), tmp_path, REQUESTS_CA_BUNDLE=certificate)
+
+    assert fetched == "content"
+    assert refused == "AttributeError: 'NoneType' object has no attribute 'content'"
+
+
 def test_a_certificate_that_nobody_vouches_for_is_refused(server, tmp_path):
     """A login is not sent to a machine that only claims to be the host; the line says how to vouch for it."""
     hostname, token, _ = server

@@ -1,6 +1,7 @@
 """The jobs of a sweep ask for one bag at once, and any of them may be killed: real processes, one cache."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -55,8 +56,9 @@ def test_processes_that_ask_at_once_get_one_bag(fetch, server_log, images):
     assert len([row for row in DatasetBag(path).get_table_as_dict("Image") if row["Filename"].startswith(path)]) == 4
 
 
-def test_a_download_that_was_killed_goes_on(fetch, server_log, local_server, tmp_path):
-    """Kill -9 after the first file: the next process waits for nobody, and fetches only the others."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_download_that_was_ended_goes_on(fetch, server_log, local_server, tmp_path, end):
+    """Kill -9 or Ctrl-C after the first file: the next process waits for nobody, and fetches only the others."""
 
     def here() -> int:
         return len([*tmp_path.glob("cache/objects/??/[!.]*")])
@@ -64,16 +66,18 @@ def test_a_download_that_was_killed_goes_on(fetch, server_log, local_server, tmp
     host, _, port = local_server.netloc.partition(":")
     with MeddlingProxy(host, int(port)) as slow:
         slow.delay_s = 0.5
-        killed = fetch(slow.url)
-        while killed.poll() is None and not here():
+        ended = fetch(slow.url)
+        while ended.poll() is None and not here():
             time.sleep(0.01)  # another process's file tells nobody that it is there
-        assert killed.poll() is None
-        killed.kill()
-        killed.wait()
+        assert ended.poll() is None
+        ended.send_signal(end)
+        ended.wait()
     before = here()
     server_log.clear()
     path = fetch().communicate(timeout=120)[0].strip()
 
+    assert ended.returncode != 0
     assert 1 <= before < 4
     assert len(objects_asked(server_log)) == 4 - before
     assert len([row for row in DatasetBag(path).get_table_as_dict("Image") if row["Filename"].startswith(path)]) == 4
+    assert not (end == signal.SIGINT and list(tmp_path.rglob("*.part")))

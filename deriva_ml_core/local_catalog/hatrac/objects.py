@@ -99,21 +99,14 @@ class Objects:
             body = send(self._store.open(version.sha256), start, length) if request.method == "GET" else ()
         except FileNotFoundError as err:
             raise NotFound(f"{url(name.path, version.version)} was deleted just now.") from err
-        response = Response(
-            body,
-            206 if part else 200,
-            content_type=version.metadata.get(metadata.TYPE, metadata.DEFAULT_TYPE),
-            direct_passthrough=True,
-        )
-        response.headers.update(_content_headers(name, version))
-        response.headers["Content-Length"] = str(length)
+        headers = {**_content_headers(name, version), "Content-Length": str(length)}
         if part:
-            response.headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
+            headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
         else:
-            response.headers.update(_checksum_headers(version.metadata))
+            headers |= _checksum_headers(version.metadata)
         if request.method == "HEAD":
-            response.headers["Accept-Ranges"] = "bytes"
-        return response
+            headers["Accept-Ranges"] = "bytes"
+        return Response(body, 206 if part else 200, headers, direct_passthrough=True)
 
     # Writing
 
@@ -227,6 +220,7 @@ def _range_applies(request: Request, version: Version) -> bool:
 def _content_headers(name: Name, version: Version) -> dict[str, str]:
     disposition = version.metadata.get(metadata.DISPOSITION) or f"filename*=UTF-8''{basename(name.path)}"
     return {
+        "Content-Type": version.metadata.get(metadata.TYPE, metadata.DEFAULT_TYPE),
         "Content-Location": url(name.path, version.version),
         "Content-Disposition": disposition,
         "ETag": version.etag,
