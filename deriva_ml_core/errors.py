@@ -1,33 +1,33 @@
 """Every error that deriva-ml raises for its users, as one tree.
 
     DerivaMLException
-    ├── DerivaMLConfigurationError      the project's configuration, an override, an option          exit 2
+    ├── DerivaMLConfigurationError      the configuration, an override, an option   exit 2
     │   ├── ConfigModuleError           a module of src/configs failed to import
-    │   └── PluginError                 a plugin that the run needs is missing, broken or in another's way
-    ├── DerivaMLValidationError         what a configuration names is not so (all problems in one)    exit 2
-    ├── DerivaMLNotFoundError           no such thing in this catalog                                 exit 2
+    │   └── PluginError                 a plugin is missing, broken or in another's way
+    ├── DerivaMLValidationError         what a configuration names is not so        exit 2
+    ├── DerivaMLNotFoundError           no such thing in this catalog               exit 2
     │   ├── DerivaMLTableNotFound
     │   ├── DerivaMLDatasetNotFound
     │   ├── DerivaMLExecutionNotFound
     │   └── DerivaMLInvalidTerm         not a term of that vocabulary
-    ├── DerivaMLTableTypeError          the table exists but is of another kind                       exit 2
-    ├── DerivaMLSchemaError             the catalog has no (or another) deriva-ml schema              exit 2
-    ├── DerivaMLAuthenticationError     no login, an expired one, or no right                         exit 2
-    ├── WorkingFolderError              the working folder is read-only, full, or not a folder        exit 2
-    ├── CatalogError                    the server refused a request                                  exit 1
-    │   └── CatalogUnreachable          no answer                                                     exit 1
-    ├── DerivaMLReadOnlyError           a snapshot or a dry run was asked to write                    exit 1
-    ├── PluginHookError                 a plugin failed at its work                                   exit 1
-    ├── ChecksumMismatch                bytes are not those that their checksum promises              exit 1
-    ├── DerivaMLExecutionError          an execution can't do this now                                exit 1
+    ├── DerivaMLTableTypeError          the table exists but is of another kind     exit 2
+    ├── DerivaMLSchemaError             the catalog lacks the deriva-ml schema          exit 2
+    ├── DerivaMLAuthenticationError     no login, an expired one, or no right       exit 2
+    ├── WorkingFolderError              the working folder can't be written to      exit 2
+    ├── CatalogError                    the server refused a request                exit 1
+    │   └── CatalogUnreachable          no answer                                   exit 1
+    ├── DerivaMLReadOnlyError           a snapshot or a dry run was asked to write  exit 1
+    ├── PluginHookError                 a plugin failed at its work                 exit 1
+    ├── ChecksumMismatch                bytes are not what their checksum promises  exit 1
+    ├── DerivaMLExecutionError          an execution can't do this now              exit 1
     │   ├── InvalidTransitionError      that status does not follow this one
     │   └── DerivaMLStateInconsistency  the journal and the catalog contradict each other
-    ├── DerivaMLWorkflowError           a workflow can't be described or registered                   exit 1
+    ├── DerivaMLWorkflowError           a workflow can't be described or registered exit 1
     │   └── DerivaMLDirtyWorkflowError
-    └── DerivaMLUploadError             outputs are kept on disk and not yet in the catalog           exit 3
+    └── DerivaMLUploadError             outputs wait on disk                        exit 3
 
-Exit codes are those of the commands: 1 the run failed, 2 the input was wrong and nothing was written, 3 the run
-ended but its outputs wait on disk for a later command.
+Exit codes are those of the commands: 1 the run failed, 2 the input was wrong and nothing
+was written, 3 the run ended but its outputs wait on disk for a later command.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-HIGHEST_HEADING = 3
-"""A page's own headings stand above those of a description."""
+HIGHEST_HEADING = 2
+"""A description stands right below a page's title; its own highest heading, whichever that is, becomes this one."""
 
 
 def markdown_html(text: str) -> str:
@@ -17,9 +17,11 @@ def markdown_html(text: str) -> str:
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
+    headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]
+    highest = min((int(token.tag[1:]) for token in headings), default=1)
+    for token in headings:
+        token.tag = f"h{min(6, int(token.tag[1:]) - highest + HIGHEST_HEADING)}"
     for token in tokens:
         token.attrs.pop("style", None)  # a column's alignment
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1:]) + HIGHEST_HEADING - 1)}"
     html: str = parser.renderer.render(tokens, parser.options, {})
     return html

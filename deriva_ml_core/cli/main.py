@@ -18,6 +18,9 @@ from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException,
 EXIT_FAILED, EXIT_INPUT, EXIT_PENDING = 1, 2, 3
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
+SHELL_ASKS = "_ARGCOMPLETE"
+"""The variable by which a shell, after a TAB, asks a command what could come next."""
+
 _RUNNER = "deriva_ml_core.runner"
 # Frames of these stand above the user's own code in a traceback and say nothing about it.
 _MACHINERY = frozenset(
@@ -47,7 +50,7 @@ Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 
 def completed(parser: Parser) -> Parser:
     """The parser; where a shell asks what could come next (argcomplete), the answer, and the end of the process."""
-    if "_ARGCOMPLETE" in os.environ:
+    if SHELL_ASKS in os.environ:
         import argcomplete
 
         argcomplete.autocomplete(parser)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, run_command, unknown_option
+from deriva_ml_core.cli.main import SHELL_ASKS, ArgumentParser, add_common_options, run_command, unknown_option
 from deriva_ml_core.cli.modes import MENU, add_info_options, add_resume_options, check_modes, check_resume_options
 from deriva_ml_core.errors import DerivaMLConfigurationError
 
@@ -77,6 +78,10 @@ def parse(argv: Sequence[str]) -> Arguments:
         DerivaMLConfigurationError: an option that there is not, or options that exclude each other.
     """
     parser = build_parser()
+    if SHELL_ASKS in os.environ:
+        from deriva_ml_core.cli.completing import completed_with_overrides
+
+        completed_with_overrides(parser)
     options, rest = parser.parse_known_args(_protect_info(argv))
     for token in rest:
         if token.startswith("-"):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+LINE = 88  # columns of code that a page has room for
+
 
 def command_parser(name: str) -> argparse.ArgumentParser:
     """The argparse parser of a console script of ours: `build_parser()` of the module that holds its `main`."""
@@ -126,8 +128,14 @@ def hook_values() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _signature(function: Any) -> str:
-    """As it is written: annotations are text there."""
-    return re.sub(r"((?:: |-> ))'([^']*)'", r"\1\2", str(inspect.signature(function))).replace("<factory>", "...")
+    """As it is written: annotations are text there. A long one has a line for each parameter."""
+    signature = inspect.signature(function)
+    text = str(signature)
+    if len(text) > LINE:
+        parameters = ", ".join(map(str, signature.parameters.values()))
+        lines = "".join(f"\n    {one}," for one in signature.parameters.values())
+        text = text.replace(parameters, f"{lines}\n")
+    return re.sub(r"(: |-> )([\"'])(.*?)\2", r"\1\3", text).replace("<factory>", "...")
 
 
 def _manual(function: Any) -> Iterator[str]:

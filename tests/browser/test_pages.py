@@ -194,7 +194,7 @@ def test_a_description_is_read_as_markdown_and_brings_nothing_of_its_own(
     browser.get(f"{site}/id/{new_ml.catalog_id}/{described}")
     shown = browser.find_element("css selector", ".description")
 
-    assert shown.find_element("tag name", "h3").text == "Rates"
+    assert shown.find_element("tag name", "h2").text == "Rates"
     assert [cell.text for cell in shown.find_elements("css selector", "td")] == ["0.1", "fast"]
     links = [link.get_attribute("href") for link in shown.find_elements("tag name", "a")]
     assert links == ["https://example.org/a?b=1&c=2"]
@@ -232,6 +232,20 @@ def test_what_is_not_there_has_a_page_that_says_so(site, new_ml, get, path, stat
     assert found == status
     assert headers["Content-Type"].startswith("text/html")
     assert 'href="/"' in text
+
+
+@pytest.mark.parametrize("preferred", ["light", "dark"])
+def test_every_page_is_accessible(site, new_ml, workflow, story, browser, scheme, accessible, preferred):
+    """Names, landmarks, order of headings, contrast: as axe judges them, in both colour schemes."""
+    text = "## Rates\n\n| rate | expected |\n|---|---|\n| 0.1 | fast |\n\n### Why\n\nTo see."
+    described = new_ml.create_execution(workflow=workflow, description=text).execution_rid
+    scheme(preferred)
+    browse, row = f"browse/{new_ml.catalog_id}", f"id/{new_ml.catalog_id}"
+    rows = [f"{row}/{story[name]}" for name in ("train", "parent", "child", "dataset", "image")]
+    sweep = [f"{browse}/report/{story['parent']}", f"{browse}/lineage/{story['train']}"]
+    for path in ["", browse, f"{browse}/datasets", *rows, *sweep, f"{row}/{described}", f"{row}/ZZZZ", "browse/login"]:
+        browser.get(f"{site}/{path}")
+        assert accessible() == [], path
 
 
 def test_pages_change_nothing(site, new_ml, story, get):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -13,11 +14,18 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "complete-commands-in-my-shell.md"
+SHELLS = {
+    "bash": ["--norc", "--noprofile", "-i"],
+    "zsh": ["-f", "-i"],
+    "fish": ["--no-config", "-i"],
+}
 
 
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
+        ("deriva-ml-run --inf", {"--info"}),
         ("deriva-ml-executions com", {"compare"}),
         ("deriva-ml-executions list --metr", {"--metric"}),
         ("deriva-ml-catalog s", {"serve", "schema"}),
@@ -33,7 +41,10 @@ BIN = Path(sys.executable).parent
 )
 def test_a_shell_is_told_what_could_come_next(line, offered, tmp_path):
     """As argcomplete's registered function asks a command; nothing runs."""
-    answer = tmp_path / "answer"
+    assert offered <= _offered(line, tmp_path, tmp_path / "answer")
+
+
+def _offered(line: str, folder: Path, answer: Path) -> set[str]:
     env = {
         **os.environ,
         "_ARGCOMPLETE": "1",
@@ -42,58 +53,64 @@ def test_a_shell_is_told_what_could_come_next(line, offered, tmp_path):
         "COMP_LINE": line,
         "COMP_POINT": str(len(line)),
     }
-    done = subprocess.run([BIN / line.split()[0]], env=env, cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run([BIN / line.split(maxsplit=1)[0]], env=env, cwd=folder, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    return {word.strip() for word in answer.read_text().splitlines()}
 
-    assert done.returncode == 0
-    assert offered <= {word.strip() for word in answer.read_text().splitlines()}
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("model_conf", {"model_config=", "model_config."}),
+        ("model_config=q", {"model_config=quick"}),
+        ("deriva_ml=", {"deriva_ml=default_deriva", "deriva_ml=production"}),
+        ("+exp", {"+experiment="}),
+        ("+multirun=", {"+multirun=rates"}),
+        ("--host dev.example.org dry_run=true model_config.ep", {"model_config.epochs="}),
+    ],
+)
+def test_a_shell_is_told_what_the_project_has(typed, offered, guide_project, tmp_path):
+    """Groups, options, keys and named sweeps; deriva-ml's own options on the line are no overrides."""
+    assert offered <= _offered(f"deriva-ml-run {typed}", guide_project.root, tmp_path / "answer")
 
 
-def test_a_bash_on_a_terminal_completes_what_is_typed(tmp_path):
-    """With the lines of the how-to page, and the TAB key."""
-    bash = shutil.which("bash")
-    assert bash, "every machine that this runs on has it"
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+def test_a_project_that_can_not_be_read_offers_nothing(tmp_path):
+    """Whoever types wants no message in the middle of a line."""
+    assert _offered("deriva-ml-run model_conf", tmp_path, tmp_path / "answer") == set()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_on_a_terminal_completes_what_is_typed(shell, guide_project, tmp_path):
+    """With the lines of the how-to page, and the TAB key: a subcommand, an option, a choice that the project has."""
+    if not shutil.which(shell):
+        assert not os.environ.get("CI"), "CI has it: .ci/run installs it"
+        pytest.skip(f"needs {shell}")
+    setup = re.search(rf"^```{shell}\n(.+?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "setup").write_text(setup[1])
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "xterm"}
     ours, theirs = pty.openpty()
-    shell = subprocess.Popen(
-        [bash, "--norc", "--noprofile", "-i"],
-        env=env, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-    )  # fmt: skip
+    command = ["setsid", "--ctty", shell, *SHELLS[shell]]
+    process = subprocess.Popen(command, env=env, cwd=guide_project.root, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     try:
-        os.write(ours, b"PS1='>> '; echo be''gin; eval \"$(register-python-argcomplete deriva-ml-executions)\"\n")
-        _read_until(ours, b"begin\r\n>> ")
-        os.write(ours, b"deriva-ml-executions compa\t")
-        _read_until(ours, b"deriva-ml-executions compare ")
-        os.write(ours, b"--js\t")
-        _read_until(ours, b"--json ")
+        os.write(ours, b". ~/setup; echo be''gin\r")
+        _read_until(ours, "begin")
+        for typed, wanted in [
+            ("deriva-ml-executions compa", "compare "),
+            ("deriva-ml-executions list --js", "--json "),
+            ("deriva-ml-run model_config=qu", "model_config=quick"),
+        ]:
+            os.write(ours, typed.encode() + b"\t")
+            _read_until(ours, wanted)
+            os.write(ours, b"\x15")  # Ctrl-U: an empty line
     finally:
-        shell.kill()
-        shell.wait()
         os.close(ours)
+        process.kill()
+        process.wait()
 
 
-def _read_until(terminal: int, wanted: bytes) -> None:
-    text = b""
-    while wanted not in text:
+def _read_until(terminal: int, wanted: str) -> None:
+    text = ""
+    while wanted not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text):
         assert select.select([terminal], [], [], 120)[0], f"{wanted!r} did not come, but {text!r}"
-        text += os.read(terminal, 65_536)
-
-
-def test_no_color_is_respected_on_a_terminal(new_ml, workflow):
-    """https://no-color.org: set to anything, no colours."""
-    new_ml.create_execution(workflow=workflow, description="x").update_status("Failed", error="no")
-    command = [BIN / "deriva-ml-executions", "list", "--host", "local", "--catalog", new_ml.catalog_id]
-    plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-
-    def on_a_terminal(**extra: str) -> bytes:
-        ours, theirs = pty.openpty()
-        env = {**plain, "TERM": "xterm-256color", "COLUMNS": "120", **extra}
-        subprocess.run(command, env=env, stdout=theirs, stderr=subprocess.PIPE, check=True)
-        os.close(theirs)
-        text = os.read(ours, 65_536)
-        os.close(ours)
-        return text
-
-    red = b"\x1b[31m"
-    assert red in on_a_terminal()
-    assert red not in on_a_terminal(NO_COLOR="1")
+        text += os.read(terminal, 65_536).decode(errors="replace")

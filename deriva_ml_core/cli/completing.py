@@ -1,0 +1,45 @@
+"""What a shell offers where an override could stand: what Hydra knows of the project, and its named sweeps, ours."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from unittest.mock import patch
+
+from deriva_ml_core.cli.main import Parser, completed
+from deriva_ml_core.cli.running import open_project
+from deriva_ml_core.config.application import Application
+from deriva_ml_core.config.multiruns import get_all_multirun_configs
+from deriva_ml_core.errors import DerivaMLException
+
+
+def completed_with_overrides(parser: Parser) -> Parser:
+    """The parser; where a shell asks, the answer, overrides of the project too, and the end of the process."""
+    overrides = parser.add_argument("overrides", nargs="*")
+    overrides.completer = _offers  # type: ignore[attr-defined]  # argcomplete's own way of being told
+    return completed(parser)
+
+
+def _offers(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    """Every override that begins so; the keys below a key that is the only one, at once."""
+    try:
+        project = open_project(parsed_args, [])
+    except DerivaMLException:  # whoever types a line wants no message in the middle of it
+        return []
+    sweeps = [f"+multirun={name}" for name in get_all_multirun_configs()]
+    with project.application as application:
+        found = _hydra_offers(application, parsed_args.overrides, prefix)
+        while len(found) == 1 and found[0].endswith("."):
+            found = _hydra_offers(application, parsed_args.overrides, found[0])
+    return [*found, *(one for one in sweeps if one.startswith(prefix))]
+
+
+def _hydra_offers(application: Application, overrides: Sequence[str], prefix: str) -> list[str]:
+    """As Hydra's own completion answers a bash: from the line in the environment, on stdout."""
+    line = " ".join(["deriva-ml-run", *overrides, prefix])
+    with patch.dict(os.environ, COMP_LINE=line), redirect_stdout(StringIO()) as answer:
+        application.shell_completion(["query=bash"])
+    return answer.getvalue().split()
