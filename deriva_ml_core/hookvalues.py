@@ -349,7 +349,7 @@ class NewTable:
     Args:
         schema: made where it is not there.
         kind: "asset" (with the usual columns and associations), "vocabulary", or "plain".
-        references: (schema, table) to which its rows may refer.
+        references: (schema, table) to which its rows may refer: to terms by name, to other rows by RID.
     """
 
     schema: str

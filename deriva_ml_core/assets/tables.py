@@ -64,7 +64,7 @@ class AssetTables:
         self, table: Table, values: Mapping[str, Any], asset_types: Sequence[str] = (), *, complete: bool = False
     ) -> dict[str, Any]:
         """
-        The values as JSON; all problems of one output are told at once.
+        The values as JSON, terms by their own names where synonyms were given; all problems are told at once.
 
         Args:
             asset_types: of the output.
@@ -82,7 +82,7 @@ class AssetTables:
             problems.append(f"no value for {', '.join(missing)}, which every row of {table.name} must have")
         if problems:
             raise DerivaMLValidationError(f"an output of {table.name} was refused", problems)
-        return given
+        return {name: self._own_name(table, name, value) for name, value in given.items()}
 
     def _is_filled(self, table: Table, column: str, asset_types: Sequence[str]) -> bool:
         """Whether a plugin will fill a column before the output is stored."""
@@ -104,17 +104,18 @@ class AssetTables:
             yield f"column {column.name}: {fault}"
         elif isinstance(value, str):
             try:
-                self._check_term(table, column, value)
+                self._own_name(table, column.name, value)
             except DerivaMLInvalidTerm as err:
                 yield f"column {column.name}: {err}"
 
-    def _check_term(self, table: Table, column: Column, value: str) -> None:
-        for key in table.foreign_keys:
-            target = self._session.model.table((key.schema, key.table))
-            if key.columns == (column.name,) and target.is_vocabulary and key.referenced_columns == ("Name",):
-                terms = self._session.vocabularies.terms(target)
-                if value not in terms:
-                    raise DerivaMLInvalidTerm(f"{value!r} is not a term of {target.name}{nearest(value, terms)}")
+    def _own_name(self, table: Table, column: str, value: Any) -> Any:
+        """A term's own name where a column that holds terms has a synonym; any other value as it is."""
+        for key in table.foreign_keys if isinstance(value, str) else ():
+            if key.columns == (column,) and key.referenced_columns == ("Name",):
+                target = self._session.model.table((key.schema, key.table))
+                if target.is_vocabulary:
+                    return self._session.vocabularies.lookup(target, value).name
+        return value
 
 
 def required_columns(table: Table) -> list[str]:

@@ -8,10 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from deriva_ml_core.errors import DerivaMLTableTypeError, nearest
-from deriva_ml_core.schema.elements import SYSTEM_COLUMNS
+from deriva_ml_core.schema.elements import SYSTEM_COLUMNS, VOCABULARY_COLUMNS
 
 _ASSET_COLUMNS = frozenset({"URL", "Filename", "Length", "MD5"})
-_VOCABULARY_COLUMNS = frozenset({"ID", "URI", "NAME", "DESCRIPTION", "SYNONYMS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Table:
     @property
     def is_vocabulary(self) -> bool:
         """Its rows are terms: ID, URI, Name, Description, Synonyms (older catalogs write them in lower case)."""
-        return {name.upper() for name in self.columns} >= _VOCABULARY_COLUMNS
+        return {name.upper() for name in self.columns} >= VOCABULARY_COLUMNS
 
     def column(self, name: str) -> Column:
         """

@@ -111,7 +111,8 @@ class TableMethods(HasSession):
 
         Args:
             column_defs: the project's own columns.
-            referenced_tables: tables to which an asset may refer, each by a column called like the table.
+            referenced_tables: tables to which an asset may refer, each by a column called like the table: it holds
+                a term's name, or a row's RID.
 
         Example:
             >>> from deriva_ml import ColumnDefinition

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.resolving import CatalogAsset, resolve_assets
+from deriva_ml_core.assets.tables import ROLE_TAGS
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLTableNotFound
 
@@ -28,6 +29,9 @@ def linked_assets(session: CatalogSession, execution_rid: str, role: str | None 
 
     Args:
         role: only these: "Input" or "Output".
+
+    Raises:
+        DerivaMLInvalidTerm: there is no such role.
     """
     found: list[LinkedAsset] = []
     for table in session.model.asset_tables():
@@ -52,16 +56,23 @@ def _link(session: CatalogSession, table: Table) -> Association | None:
 
 def _roles(session: CatalogSession, link: Association, execution_rid: str, role: str | None) -> dict[str, str | None]:
     """RIDs of the linked assets, with their roles."""
-    filters = {link.far_column: execution_rid}
-    if role is not None and "Asset_Role" in link.table.columns:
-        filters["Asset_Role"] = role
+    filters = {link.far_column: execution_rid} | _of_role(session, link, role)
     return {row[link.near_column]: row.get("Asset_Role") for row in rows.select(session, link.table, filters)}
+
+
+def _of_role(session: CatalogSession, link: Association, role: str | None) -> dict[str, str]:
+    """The filter for links of one role; a catalog of the former generation may have none."""
+    if role is None or "Asset_Role" not in link.table.columns:
+        return {}
+    if role not in ROLE_TAGS:
+        role = session.vocabularies.lookup(session.model.ml_table("Asset_Role"), role).name
+    return {"Asset_Role": role}
 
 
 def executions_of_asset(session: CatalogSession, asset_rid: str, role: str | None = None) -> list[dict[str, Any]]:
     """Rows of the executions that an asset is linked to, in that role where one is given."""
     (asset,) = resolve_assets(session, [asset_rid])
     link = session.model.execution_link((asset.schema, asset.table))
-    filters = {link.near_column: asset.rid} | ({"Asset_Role": role} if role else {})
+    filters = {link.near_column: asset.rid} | _of_role(session, link, role)
     rids = [row[link.far_column] for row in rows.select(session, link.table, filters)]
     return list(rows.select_by_rids(session, session.model.ml_table("Execution"), rids).values())

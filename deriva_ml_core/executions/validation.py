@@ -17,6 +17,8 @@ from deriva_ml_core.errors import DerivaMLException, DerivaMLValidationError, ne
 from deriva_ml_core.workflows.workflow import Workflow
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deriva_ml_core.catalog.session import CatalogSession
     from deriva_ml_core.executions.configuration import ExecutionConfiguration
 
@@ -82,7 +84,7 @@ def validate(session: CatalogSession, configuration: ExecutionConfiguration) -> 
     datasets = tuple(_datasets(session, configuration.datasets, findings))
     assets = _assets(session, [a for a in configuration.assets if isinstance(a, AssetSpec)], findings)
     files = tuple(a for a in configuration.assets if isinstance(a, LocalFile))
-    findings.problems += [f"assets: there is no file {file.path}" for file in files if not file.path.is_file()]
+    findings.problems += [f"assets: {_no_file(file.path)}" for file in files if not file.path.is_file()]
     _workflow(session, configuration.workflow, findings)
     if findings.problems:
         raise DerivaMLValidationError("this configuration can't be used", findings.problems)
@@ -135,6 +137,10 @@ def _no_dataset(session: CatalogSession, rid: str) -> str:
 def _some(rids: Sequence[str]) -> str:
     more = ", …" if len(rids) > 10 else ""
     return f" (datasets: {', '.join(rids[:10])}{more})" if rids else " (it has none)"
+
+
+def _no_file(path: Path) -> str:
+    return f"{path} is a folder: name its files" if path.is_dir() else f"there is no file {path}"
 
 
 def _assets(session: CatalogSession, specs: Sequence[AssetSpec], findings: _Findings) -> tuple[CatalogAsset, ...]:

@@ -8,11 +8,16 @@ from urllib.parse import quote
 
 from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
 from deriva_ml_core.hookvalues import NewColumn, NewTable, NewTerm
-from deriva_ml_core.schema import patterns
 from deriva_ml_core.schema.definition import DEFAULT_CURIE_PREFIX
 from deriva_ml_core.schema.elements import ColumnDef, TableDef
 from deriva_ml_core.schema.ports import CatalogPort
-from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema, create_tables, create_vocabulary
+from deriva_ml_core.schema.tables import (
+    create_asset_table,
+    create_domain_schema,
+    create_tables,
+    create_vocabulary,
+    references_to,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,11 @@ def _make(session: CatalogPort, table: NewTable, curie_prefix: str) -> str | Non
     elif table.kind == "vocabulary":
         create_vocabulary(session, table.schema, table.name, comment=table.comment, curie_prefix=curie_prefix)
     else:
-        create_tables(session, table.schema, [_plain(table, columns)])
+        links = references_to(session, table.name, table.references)
+        own = (*columns, *(column for column, _ in links))
+        keys = tuple(key for _, key in links)
+        create_tables(session, table.schema, [TableDef(table.name, own, comment=table.comment, foreign_keys=keys)])
     return f"{table.schema}:{table.name}"
-
-
-def _plain(table: NewTable, columns: tuple[ColumnDef, ...]) -> TableDef:
-    references = tuple(ColumnDef(name, comment=f"The {name} that it refers to") for _, name in table.references)
-    keys = tuple(patterns.foreign_key(table.name, name, schema, name) for schema, name in table.references)
-    return TableDef(table.name, (*columns, *references), comment=table.comment, foreign_keys=keys)
 
 
 def _column(column: NewColumn) -> ColumnDef:

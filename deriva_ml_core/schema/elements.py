@@ -28,6 +28,8 @@ _DOMAINS = {
 }
 
 SYSTEM_COLUMNS = ("RID", "RCT", "RMT", "RCB", "RMB")
+VOCABULARY_COLUMNS = frozenset({"ID", "URI", "NAME", "DESCRIPTION", "SYNONYMS"})
+"""Of a table whose rows are terms, in upper case: older catalogs write them in lower case."""
 
 
 def type_document(name: str) -> Document:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLTableTypeError
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLTableTypeError, nearest
 from deriva_ml_core.schema import patterns
 from deriva_ml_core.schema.definition import DEFAULT_CURIE_PREFIX
-from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef, TableDef
+from deriva_ml_core.schema.elements import VOCABULARY_COLUMNS, ColumnDef, ForeignKeyDef, TableDef
 from deriva_ml_core.schema.generations import ML_SCHEMA
 from deriva_ml_core.schema.ports import CatalogPort
 
@@ -60,18 +60,18 @@ def create_asset_table(
         The three tables: <name>, <name>_Asset_Type, <name>_Execution.
 
     Raises:
-        DerivaMLConfigurationError: a name can't be used, or a column is one of those that every asset table has.
+        DerivaMLConfigurationError: a name can't be used, a column is one of those that every asset table has, or a
+            table that is referred to is not there.
         DerivaMLTableTypeError: there is such a table.
     """
     require_name("table", name)
-    targets = list(references)
-    own = (*columns, *(ColumnDef(target, "text", True, None, f"The {target} it belongs to") for _, target in targets))
-    keys = (
-        *foreign_keys,
-        *(patterns.foreign_key(name, target, place, target) for place, target in targets),
-    )
+    links = references_to(session, name, references)
     asset = patterns.asset_table(
-        name, comment or f"Files of kind {name}", schema=schema, columns=own, foreign_keys=keys
+        name,
+        comment or f"Files of kind {name}",
+        schema=schema,
+        columns=(*columns, *(column for column, _ in links)),
+        foreign_keys=(*foreign_keys, *(key for _, key in links)),
     )
     _require_distinct_columns(asset)
     tables = [
@@ -84,6 +84,33 @@ def create_asset_table(
     session.post_json(f"/entity/{quote(ml_schema, safe='')}:Asset_Type?defaults=ID,URI&onconflict=skip", term)
     session.forget_model()
     return tables
+
+
+def references_to(
+    session: CatalogPort, table: str, targets: Iterable[tuple[str, str]]
+) -> list[tuple[ColumnDef, ForeignKeyDef]]:
+    """
+    Columns that refer to rows of other tables (schema, name), each called like its table: to terms by Name, as they
+    are written, to others by RID.
+
+    Raises:
+        DerivaMLConfigurationError: a table is not there.
+    """
+    wanted = list(targets)
+    there = session.get_json("/schema")["schemas"] if wanted else {}
+    found = []
+    for schema, name in wanted:
+        tables = there.get(schema, {}).get("tables", {})
+        if name not in tables:
+            raise DerivaMLConfigurationError(
+                f"{table} can't refer to {schema}:{name}, which the catalog does not have{nearest(name, tables)}"
+            )
+        columns = [column["name"] for column in tables[name]["column_definitions"]]
+        is_vocabulary = {column.upper() for column in columns} >= VOCABULARY_COLUMNS
+        to = next(column for column in columns if column.upper() == ("NAME" if is_vocabulary else "RID"))
+        key = patterns.foreign_key(table, name, schema, name, to=to)
+        found.append((ColumnDef(name, comment=f"The {name} that it refers to"), key))
+    return found
 
 
 def create_vocabulary(

@@ -13,8 +13,15 @@ from deriva_ml_core.assets.specs import AssetSpec, LocalFile
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException, DerivaMLNotFoundError, DerivaMLValidationError
+from deriva_ml_core.errors import (
+    ChecksumMismatch,
+    DerivaMLException,
+    DerivaMLInvalidTerm,
+    DerivaMLNotFoundError,
+    DerivaMLValidationError,
+)
 from deriva_ml_core.executions.asset import find_assets, list_assets, lookup_asset
+from deriva_ml_core.executions.assets_of import executions_of_asset
 
 
 @pytest.fixture
@@ -48,6 +55,12 @@ def test_assets_of_any_table_in_one_list(image_session, uploaded, reader, tmp_pa
     ]
     tags = rows.select(image_session, "Image_Asset_Type", {"Image": uploaded[0]})
     assert {tag["Asset_Type"] for tag in tags} == {"Image", "Output_File", "Input_File"}
+
+
+def test_a_role_that_there_is_not_is_refused(image_session, uploaded):
+    """With the nearest: an empty list would say that nobody has used the asset."""
+    with pytest.raises(DerivaMLInvalidTerm, match="'Inptu' is not a term of Asset_Role; did you mean 'Input'"):
+        executions_of_asset(image_session, uploaded[0], "Inptu")
 
 
 def test_wrong_rids_are_told_together(image_session, uploaded, tmp_path):

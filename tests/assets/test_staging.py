@@ -87,10 +87,12 @@ def test_columns_are_checked_at_once(slide_session, tmp_path, columns, words):
 
 
 def test_columns_of_terms_take_terms(slide_session, tmp_path):
-    """A term of the vocabulary that the column refers to is taken."""
-    path = Staging(tmp_path / "execution", slide_session).register("Slide", "a.tif", Patient="p", Stain="HE")
+    """A term of the vocabulary that the column refers to is taken, a synonym as its term: the row refers to names."""
+    slide_session.vocabularies.add("Stain", "PAS", "periodic acid-Schiff", synonyms=["Schiff"])
+    staging = Staging(tmp_path / "execution", slide_session)
 
-    assert path.metadata == {"Patient": "p", "Stain": "HE"}
+    assert staging.register("Slide", "a.tif", Patient="p", Stain="HE").metadata == {"Patient": "p", "Stain": "HE"}
+    assert staging.register("Slide", "b.tif", Patient="p", Stain="Schiff").metadata["Stain"] == "PAS"
 
 
 def test_metadata_that_is_no_mapping_is_told(staging):

@@ -82,11 +82,13 @@ def test_a_configuration_is_judged_without_being_used(new_ml, chain, workflow, t
     before = len(list(new_ml.find_executions()))
 
     bad = new_ml.validate_execution_configuration(
-        datasets=["9-ZZZZ", chain["raw"]], assets=["9-ZZZZ", {"path": str(tmp_path / "none")}]
+        datasets=["9-ZZZZ", chain["raw"]],
+        assets=["9-ZZZZ", {"path": str(tmp_path / "none")}, {"path": str(tmp_path)}],
     )
 
     assert new_ml.validate_execution_configuration(good).is_valid
-    assert (bad.is_valid, len(bad.problems)) == (False, 4)
+    assert (bad.is_valid, len(bad.problems)) == (False, 5)
+    assert f"assets: {tmp_path} is a folder: name its files" in bad.problems
     assert not new_ml.validate_execution_configuration(datasets=["not a rid"]).is_valid
     assert len(list(new_ml.find_executions())) == before
 

@@ -50,6 +50,24 @@ def test_an_asset_may_refer_to_other_tables(session):
     assert [key.table for key in session.model.table("Image").foreign_keys] == ["Subject"]
 
 
+def test_an_asset_refers_to_terms_by_name(session):
+    """As all that holds terms does: a row reads `Stain: HE`, and outputs are checked against the terms."""
+    tables.create_vocabulary(session, "demo", "Stain")
+    tables.create_asset_table(session, "demo", "Slide", references=[("demo", "Stain")])
+
+    (key,) = session.model.table("Slide").foreign_keys
+    assert (key.columns, key.table, key.referenced_columns) == (("Stain",), "Stain", ("Name",))
+
+
+def test_a_reference_to_no_table_is_refused(session):
+    """With the nearest table; nothing is made."""
+    tables.create_vocabulary(session, "demo", "Stain")
+    with pytest.raises(DerivaMLConfigurationError, match=r"Slide can't refer to demo:Stan.*did you mean 'Stain'"):
+        tables.create_asset_table(session, "demo", "Slide", references=[("demo", "Stan")])
+
+    assert "Slide" not in session.get_json("/schema")["schemas"]["demo"]["tables"]
+
+
 def test_a_vocabulary_takes_terms(session):
     """The new vocabulary behaves as ours do, with IDs of the project."""
     tables.create_vocabulary(session, "demo", "Digit", comment="Ten of them", curie_prefix="demo")
