@@ -52,8 +52,7 @@ class Objects:
     def get(self, request: Request, target: Target) -> Response:
         """A namespace's children, or content."""
         with self._registry.reading() as db:
-            found = find_version(db, target) if target.version else find_name(db, target.path)
-            if found.name.is_namespace:
+            if target.version is None and (found := find_name(db, target.path)).name.is_namespace:
                 require(request.client, "read", found.lineage)
                 return listing(request, [url(path) for path in directory.children(db, found.name)])
             found = _followed(db, find_version(db, target))
