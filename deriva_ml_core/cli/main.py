@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -91,6 +92,7 @@ def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
     Errors of the user's are one line on stderr and their class's exit code; a failing model is its traceback and 1;
     Ctrl-C is 130. `SystemExit` passes, so that a model's `sys.exit(3)` is the command's.
     """
+    _escape_what_stdout_lacks()
     try:
         return body() or 0
     except DerivaMLException as err:
@@ -104,6 +106,12 @@ def run_command(body: Callable[[], int | None], *, debug: bool = False) -> int:
     except Exception as err:  # noqa: BLE001  the last door: the traceback is the message, whatever it was
         print_traceback(err, full=debug)
         return EXIT_FAILED
+
+
+def _escape_what_stdout_lacks() -> None:
+    """Print escapes, as stderr does, for what the terminal's character set lacks: no command may fail of it."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run_parsed(

@@ -180,19 +180,26 @@ class _Texts:
         return MetadataFile(path, document.filename, document.asset_type, document.description)
 
     def _content(self, document: _Document) -> bytes:
-        if document.kind == "diff":
+        if document.kind in ("json", "yaml"):
+            clean = self.redactor.document(document.content)
+            if document.original is not None and clean == document.content:
+                return document.original
+            text = _written(clean, document.kind)
+        elif document.kind == "diff":
             diff, code = document.content
-            return redacted_diff(diff, code, self.redactor).encode()
-        if document.kind == "text":
-            return self.redactor.text(document.content).encode()
-        if document.kind == "lock":  # thousands of lines by uv; a secret there can only be part of a URL
-            return self.redactor.prose(document.content).encode()
-        clean = self.redactor.document(document.content)
-        if document.original is not None and clean == document.content:
-            return document.original
-        if document.kind == "yaml":
-            return yaml.safe_dump(clean, sort_keys=False, allow_unicode=True, width=10_000).encode()
-        return (json.dumps(clean, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+            text = redacted_diff(diff, code, self.redactor)
+        elif document.kind == "lock":  # thousands of lines by uv; a secret there can only be part of a URL
+            text = self.redactor.prose(document.content)
+        else:
+            text = self.redactor.text(document.content)
+        return text.encode(errors="backslashreplace")  # a path may be no UTF-8; JSON reads its own escape back
+
+
+def _written(document: Any, kind: str) -> str:
+    if kind == "yaml":
+        text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
+        return text
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

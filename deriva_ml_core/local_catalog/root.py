@@ -152,6 +152,8 @@ def _refuse_network(path: Path) -> None:
 
 def _prepare(path: Path, *, create: bool) -> bool:
     """Make the folders; returns whether the root can only be read."""
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):  # SQLite takes no other names
+        raise RootError(f"Root folder {str(path)!r} has a name that is no UTF-8: choose another.")
     if path.exists() and not path.is_dir():
         raise RootError(f"{path} is not a folder.")
     if not path.exists() and not create:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import signal
 import subprocess
 import time
@@ -53,6 +55,28 @@ def test_run_is_recorded(demo_project, demo_rows):
     assert "metrics.json" in [row["Filename"] for row in demo_rows("Execution_Asset")]
     names = [row["Filename"] for row in demo_rows("Execution_Metadata")]
     assert [part for part in ("config.yaml", "hydra.yaml", "overrides.yaml") if not any(part in n for n in names)] == []
+
+
+def test_a_name_that_is_no_utf_8_keeps_no_run_from_its_record(demo_project, demo_rows):
+    """A folder or a value from an older machine: Python keeps such a byte as half of a surrogate pair."""
+    made = demo_project(ONE_OUTPUT)
+    odd = made.root.with_name(os.fsdecode(b"project \xff"))
+    made.root.rename(odd)
+
+    result = dataclasses.replace(made, root=odd).run(os.fsdecode(b"description='from \xff'"))
+
+    assert result.returncode == 0, result.stderr
+    (execution,) = _executions(demo_rows)
+    assert (execution["Status"], "from \ufffd" in execution["Description"]) == ("Uploaded", True)
+
+
+def test_a_terminal_of_few_characters_fails_no_run(demo_project):
+    """What the model prints is not worth its results: escapes take the place of what stdout can't say."""
+    made = demo_project(_raising("print('gr\u00fcn \u2713')"))
+
+    result = made.run(PYTHONIOENCODING="ascii")
+
+    assert (result.returncode, r"gr\xfcn \u2713" in result.stdout) == (0, True), result.stderr
 
 
 def test_experiment_names_the_job(demo_project, tmp_path):

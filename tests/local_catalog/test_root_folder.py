@@ -1,6 +1,7 @@
 """The root folder: one host, a local disk, clear words when it cannot be used."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -101,6 +102,16 @@ def test_a_file_is_no_root(tmp_path):
 
     with pytest.raises(RootError, match="not a folder"):
         Root(tmp_path / "file")
+
+
+def test_a_root_whose_name_is_no_utf_8_is_refused(tmp_path):
+    """SQLite opens no file in it; the refusal is a line, before anything is made there."""
+    root = tmp_path / os.fsdecode(b"root \xff")
+
+    with pytest.raises(RootError, match=r"root \\udcff' has a name that is no UTF-8"):
+        Root(root)
+
+    assert not root.exists()
 
 
 def _put(server: LocalServer, path: str, data: bytes) -> requests.Response:
