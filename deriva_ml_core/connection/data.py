@@ -117,9 +117,7 @@ class DataMethods(HasSession):
 
         spec = as_dataset_spec(dataset)
         if self.use_minid or (spec.version is not None and not spec.version.is_released):
-            return self.lookup_dataset(spec, deleted=True).download_dataset_bag(
-                spec.version, spec.materialize, self.use_minid, spec.exclude_tables
-            )
+            return self.lookup_dataset(spec, deleted=True).fetch_bag(spec, use_minid=self.use_minid)
         return fetch_bag(self.session, spec, self.cache_dir)
 
     def bag_info(self, dataset: Any) -> BagInfo:

@@ -35,7 +35,7 @@ from deriva_ml_core.assets.progress import ProgressCallback
 from deriva_ml_core.datasets.bag import DatasetBag
 from deriva_ml_core.datasets.export import export_payload
 from deriva_ml_core.datasets.files import Failure, fetch_files
-from deriva_ml_core.datasets.history import DatasetHistory, read_dataset
+from deriva_ml_core.datasets.history import DatasetHistory, note_minid, read_dataset
 from deriva_ml_core.datasets.layout import PayloadFile, read_payload, write_tags
 from deriva_ml_core.errors import ChecksumMismatch, DerivaMLException
 
@@ -46,10 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NO_MINID = (
-    "the bag of %s is stored at %s; it has no MINID: the client of the identifier service (fair-identifiers-client "
-    "0.5.1) does not run on Python 3.12 and later"
-)
 _FORMAT = 3  # of what an export writes: a later one must not take an earlier one's bags for its own
 
 
@@ -125,7 +121,7 @@ class _Fetch:
             os.utime(found.path)
         bag = DatasetBag(found.path, dataset_rid=self._entry.dataset_rid)
         if self._store is not None and not self._brought:
-            self._keep(self._store, bag)
+            self._keep(self._store, bag, whole=self._spec.materialize or not found.missing)
         return bag
 
     # --- what is there ---
@@ -244,9 +240,27 @@ class _Fetch:
         log.info("dataset %s: from %s", self._spec, stored.address)
         return found
 
-    def _keep(self, store: BagStore, bag: DatasetBag) -> None:
+    def _keep(self, store: BagStore, bag: DatasetBag, *, whole: bool) -> None:
+        """Store the bag for others, under a MINID where one can be had; the bag is here whatever becomes of that."""
         rows = json.loads(self._index_file.read_text())["rows"]
-        log.warning(NO_MINID, self._spec, store.put(bag, self._key, rows, whole=self._spec.materialize))
+        archive = store.put(bag, self._key, rows, whole=whole)
+        if archive.minid is not None:
+            log.info("the bag of %s is %s, at %s", self._spec, archive.minid, archive.address)
+            return
+        from deriva_ml_core.catalog.identifiers import register_minid
+
+        try:
+            title = f"Dataset {self._spec} of {self._session.hostname}, catalog {self._session.catalog_id}"
+            minid = register_minid(archive.address, sha256=archive.sha256, size_bytes=archive.size_bytes, title=title)
+        except DerivaMLException as err:
+            log.warning("the bag of %s is stored at %s; it has no MINID: %s", self._spec, archive.address, err)
+            return
+        log.info("the bag of %s is %s, at %s", self._spec, minid, archive.address)
+        store.note_minid(self._key, archive, minid)
+        try:
+            note_minid(self._session, self._entry, minid, self._key)
+        except DerivaMLException as err:
+            log.warning("the catalog does not know that the bag of %s is %s: %s", self._spec, minid, err)
 
     # --- files ---
 

@@ -209,8 +209,8 @@ class Dataset(DatasetFacts):
         that could be repeated.
 
         Args:
-            use_minid: take the bag from the DerivaML's s3_bucket, if somebody has stored it, else store it there, and
-                say where; no MINID is registered.
+            use_minid: take the bag from the DerivaML's s3_bucket, if somebody has stored it, else store it there under
+                a MINID, which dataset_history() then has; without a login for MINIDs it has none, and that is told.
 
         Raises:
             DerivaMLDatasetNotFound: no such version.
@@ -222,6 +222,12 @@ class Dataset(DatasetFacts):
             materialize=materialize,
             exclude_tables=frozenset(names_of(exclude_tables)) or None,
         )
+        return self.fetch_bag(spec, use_minid=use_minid, progress=progress)
+
+    def fetch_bag(
+        self, spec: DatasetSpec, *, use_minid: bool = False, progress: ProgressCallback | None = None
+    ) -> DatasetBag:
+        """The same, with all that a spec of this dataset can say."""
         bucket = getattr(self._handle, "s3_bucket", None)
         if use_minid and not bucket:
             raise DerivaMLException(NO_BUCKET)
@@ -237,7 +243,7 @@ class Dataset(DatasetFacts):
             from deriva_ml_core.datasets.stored_bags import BagStore
 
             store = BagStore(str(bucket))
-        entry = self.living(version)
+        entry = self.living(spec.version)
         return fetch_bag(self.session, spec, self.cache_dir, progress=progress, entry=entry, store=store)
 
     def denormalize_as_dict(

@@ -181,6 +181,20 @@ def release(
     return {row["Dataset"]: _entry({**row, "Snapshot": snapshot}) for row in stored}
 
 
+def note_minid(session: CatalogSession, entry: DatasetHistory, minid: str, spec_hash: str) -> None:
+    """
+    Say in the row of a version that its bag has a MINID.
+
+    Args:
+        spec_hash: of all that decides which bag it is.
+
+    Raises:
+        DerivaMLAuthenticationError, CatalogError: no right to, or the server refused.
+    """
+    noted = {"RID": entry.version_rid, "Minid": minid, "Minid_Spec_Hash": spec_hash}
+    rows.update(session, session.model.ml_table(DATASET_VERSION), [noted])
+
+
 def next_versions(records: Iterable[DatasetRecord], part: VersionPart) -> dict[str, DatasetVersion]:
     """The version that follows the newest of each dataset, development labels counted by their release."""
     return {record.rid: _newest(record.history).increment(part) for record in records}

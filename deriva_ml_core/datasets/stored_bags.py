@@ -1,7 +1,7 @@
 """
 Bags in an S3 bucket, for machines and people that the catalog would serve more slowly or not at all.
 
-    s3://BUCKET/PREFIX/<key>.json                                        which bag a dataset at a version is
+    s3://BUCKET/PREFIX/<key>.json                                        which bag a dataset at a version is, and MINIDs
     s3://BUCKET/PREFIX/<checksum of the bag>/Dataset_<RID>.zip           the bag
     s3://BUCKET/PREFIX/<checksum of the bag>/Dataset_<RID>-no-files.zip  the same without its files (materialize=False)
 
@@ -13,6 +13,7 @@ says it is. Whoever may write into the bucket is believed as to the rows. boto3 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -47,6 +48,16 @@ class StoredBag:
     rows: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A bag that was stored: where, its checksum and size, and its MINID where it has one."""
+
+    address: str
+    sha256: str
+    size_bytes: int
+    minid: str | None = None
+
+
 class BagStore:
     """
     The bags of a bucket.
@@ -65,9 +76,9 @@ class BagStore:
         prefix = parts.path.strip("/")
         self._bucket, self._prefix = parts.netloc, f"{prefix}/" if prefix else ""
 
-    def put(self, bag: DatasetBag, key: str, rows: Mapping[str, int], *, whole: bool) -> str:
+    def put(self, bag: DatasetBag, key: str, rows: Mapping[str, int], *, whole: bool) -> Archive:
         """
-        Store a bag, unless it is there; its address.
+        Store a bag, unless it is there.
 
         Args:
             whole: it has its files.
@@ -82,9 +93,23 @@ class BagStore:
             md5 = objects.file_md5(archive)
             if self._head(name).get("md5") != md5:
                 self._s3.upload_file(str(archive), self._bucket, name, ExtraArgs={"Metadata": {"md5": md5}})
-            index = json.dumps({"checksum": bag.checksum, "rows": dict(sorted(rows.items()))}).encode()
-            self._s3.put_object(Bucket=self._bucket, Key=self._index_name(key), Body=index)
-        return self._address(name)
+            with archive.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size_bytes = archive.stat().st_size
+            minids = self._minids(key)
+            self._write_index(key, {"checksum": bag.checksum, "rows": dict(sorted(rows.items())), "minids": minids})
+        return Archive(self._address(name), sha256, size_bytes, minids.get(sha256))
+
+    def note_minid(self, key: str, archive: Archive, minid: str) -> None:
+        """
+        Keep the MINID of a bag that was stored, so that it gets no second one.
+
+        Raises:
+            DerivaMLException: the store refuses. CatalogUnreachable: it does not answer.
+        """
+        with self._errors(self._index_name(key), "noted at"):
+            document = json.loads(self._read(self._index_name(key)) or b"{}")
+            self._write_index(key, {**document, "minids": {**self._minids(key), archive.sha256: minid}})
 
     def get(self, key: str, bag_name: str, folder: Path, info: Mapping[str, str], *, whole: bool) -> StoredBag | None:
         """
@@ -123,6 +148,17 @@ class BagStore:
 
     def _index_name(self, key: str) -> str:
         return f"{self._prefix}{key}.json"
+
+    def _write_index(self, key: str, document: Mapping[str, Any]) -> None:
+        self._s3.put_object(Bucket=self._bucket, Key=self._index_name(key), Body=json.dumps(document).encode())
+
+    def _minids(self, key: str) -> dict[str, str]:
+        """SHA-256 of an archive -> its MINID, as the index has them; an index that is none has none."""
+        try:
+            found = json.loads(self._read(self._index_name(key)) or b"{}").get("minids", {})
+            return {str(sha256): str(minid) for sha256, minid in found.items()}
+        except (AttributeError, ValueError):
+            return {}
 
     def _archive_name(self, checksum: str, bag_name: str, *, whole: bool) -> str:
         return f"{self._prefix}{checksum}/{bag_name}{'' if whole else '-no-files'}.zip"

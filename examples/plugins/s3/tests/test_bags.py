@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from pathlib import Path
 
 import pytest
 from bdbag import bdbag_api
+from identifier_service import identifier_service, log_in
 
 from deriva_ml import CatalogUnreachable, DatasetBag, DerivaMLException, DerivaMLValidationError
 
@@ -30,14 +32,14 @@ def keys(bucket):
 
 
 def test_a_bag_is_stored_once_and_is_a_bag(dataset, bucket, caplog, tmp_path):
-    """A zip that any tool can read; the words say where it is, and that it has no MINID."""
+    """A zip that any tool can read; the words say where it is, and why it has no MINID."""
     ml, made = dataset
     ml.s3_bucket = "s3://outputs/bags/"
     bag = made.download_dataset_bag("0.2.0", use_minid=True)
 
     (key,) = [key for key in keys(bucket) if key.endswith(".zip")]
     assert key == f"bags/{bag.checksum}/{bag.path.name}.zip"
-    assert f"stored at s3://outputs/{key}; it has no MINID" in caplog.text
+    assert f"stored at s3://outputs/{key}; it has no MINID: no login for the identifier service" in caplog.text
     stored = bucket.get_object(Bucket="outputs", Key=key)
     zipfile.ZipFile(io.BytesIO(stored["Body"].read())).extractall(tmp_path / "else")
     bdbag_api.validate_bag(str(tmp_path / "else" / bag.path.name))
@@ -49,6 +51,30 @@ def test_a_bag_is_stored_once_and_is_a_bag(dataset, bucket, caplog, tmp_path):
     assert bucket.head_object(Bucket="outputs", Key=key)["LastModified"] == stored["LastModified"]
     made.download_dataset_bag("0.1.0", use_minid=True)
     assert len(keys(bucket)) == 4  # an archive and an index of each version
+
+
+def test_a_stored_bag_gets_one_minid(dataset, bucket, monkeypatch, caplog, tmp_path):
+    """It leads to the archive, the version's row has it, and whoever stores the same bag again makes no second one."""
+    ml, made = dataset
+    ml.s3_bucket = "s3://outputs/bags"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    log_in(tmp_path)
+    with identifier_service() as service:
+        monkeypatch.setenv("DERIVA_ML_MINID_NAMESPACE", service.namespace)
+        bag = made.download_dataset_bag("0.2.0", use_minid=True)
+        made.download_dataset_bag("0.2.0", materialize=False, use_minid=True)  # the files are there nevertheless
+
+        (asked,) = service.registered
+        key = stored(bucket, ".zip")
+        data = bucket.get_object(Bucket="outputs", Key=key)["Body"].read()
+        assert asked["location"] == [f"s3://outputs/bags/{bag.checksum}/{bag.path.name}.zip"]
+        assert asked["checksums"] == [{"function": "sha256", "value": hashlib.sha256(data).hexdigest()}]
+        assert asked["metadata"]["length"] == len(data)
+        assert [entry.minid for entry in made.dataset_history()] == [None, "hdl:20.500.1/0"]
+        service.answer = (500, {"message": "out of names"})
+        made.download_dataset_bag("0.1.0", use_minid=True)
+    assert [entry.minid for entry in made.dataset_history()] == [None, "hdl:20.500.1/0"]
+    assert "it has no MINID: 127.0.0.1 refused it: 500 out of names" in caplog.text
 
 
 def stored(bucket, ending):
