@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deriva_ml_core.catalog.known_models import known_models_trusted
 from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.connection.local import where_to_look
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, DerivaMLExecutionError, nearest
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.configuration import ExecutionConfiguration
@@ -334,19 +335,12 @@ def run_summary(ml: DerivaML, execution: Execution, report: UploadReport | None)
         rid=entry.rid,
         status=entry.status,
         detail=None if done else entry.detail,
-        where=where_to_look(ml, entry.rid),
+        where=where_to_look(ml.session, entry.rid),
         outputs=entry.outputs,
         durations=entry.durations,
         warnings=report.warnings if report else (),
         folder=None if done and ml.clean_execution_dir else str(execution.working_dir),
     )
-
-
-def where_to_look(ml: DerivaML, rid: str) -> str:
-    """A link to the record; for the embedded catalog, which has no pages, a command."""
-    if ml.session.is_embedded:
-        return f"deriva-ml-executions show {rid} --host {ml.hostname} --catalog {ml.catalog_id}"
-    return ml.session.record_url(rid)
 
 
 def _plan(execution: Execution, model: Any, code: CodeReference) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.connection import DerivaML
-from deriva_ml_core.connection.local import LOCAL, served_url
+from deriva_ml_core.connection.local import LOCAL, served_url, where_to_look
 from deriva_ml_core.errors import DerivaMLException
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.children import Unstarted, make_children
@@ -24,7 +24,6 @@ from deriva_ml_core.executions.states import Status
 from deriva_ml_core.executions.sweep_end import Child, end_parent, end_the_dead, settle, stop_children
 from deriva_ml_core.executions.sweeps import Shared, SweepFacts, SweepJob, keep_jobs
 from deriva_ml_core.hookvalues import ChildEnd, SweepOutline
-from deriva_ml_core.runner import where_to_look
 from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_hydra_plugins.closing import last_words
 from deriva_ml_hydra_plugins.interrupts import CTRL_C, TERMINAL_CLOSED, Interrupts
@@ -249,7 +248,7 @@ class RunningSweep:
         entry = self._execution.journal_entry
         for line in last_words(self._ml.working_dir, entry, self.children):
             self._reporter.say(line)
-        self._reporter.say(f"  look at it: {where_to_look(self._ml, entry.rid)}")
+        self._reporter.say(f"  look at it: {where_to_look(self._ml.session, entry.rid)}")
 
     def _progress(self) -> Progress | None:
         if self._reporter is SILENT:

@@ -17,6 +17,7 @@ from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.notebooks import BaseConfig, ComposedNotebook, compose_notebook, overrides_from_environment
 from deriva_ml_core.config.project import load_project
 from deriva_ml_core.connection import DerivaML
+from deriva_ml_core.connection.local import where_to_look
 from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLException, is_refusal
 from deriva_ml_core.executions import reporting
 from deriva_ml_core.executions.beginning import RID_FILE_VARIABLE, rid_document
@@ -25,7 +26,6 @@ from deriva_ml_core.executions.hydra_facts import HydraFacts
 from deriva_ml_core.executions.journal import write_beside
 from deriva_ml_core.executions.recovery import recover_quietly
 from deriva_ml_core.executions.states import Status
-from deriva_ml_core.runner import where_to_look
 from deriva_ml_core.workflows.provenance import find_code_reference
 from deriva_ml_core.workflows.workflow import Workflow
 from deriva_ml_notebook.handover import Handover
@@ -237,7 +237,7 @@ def _tell(ml: DerivaML, execution: Execution, connection: Any, folder: Path | No
     if execution.is_dry_run:
         sys.stdout.write("Dry run: nothing is written to the catalog.\n")
     else:
-        sys.stdout.write(f"  look at it: {where_to_look(ml, execution.execution_rid)}\n")
+        sys.stdout.write(f"  look at it: {where_to_look(ml.session, execution.execution_rid)}\n")
 
 
 def _shared(ml: DerivaML, connection: Any) -> dict[str, Any]:

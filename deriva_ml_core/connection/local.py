@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from deriva_ml_core.errors import (
     CatalogUnreachable,
@@ -92,6 +92,15 @@ def served_url() -> str | None:
             f"{URL_VARIABLE} is {url!r}: set it to what `deriva-ml-catalog serve` prints, such as http://host:8080"
         )
     return url or None
+
+
+def where_to_look(session: CatalogSession, rid: str) -> str:
+    """The page of a row that is an execution; of an embedded catalog that nobody serves, the command to type."""
+    if not session.is_embedded:
+        return session.record_url(rid)
+    if url := served_url():
+        return f"{url}/id/{quote(session.catalog_id, safe='')}/{rid}"
+    return f"deriva-ml-executions show {rid} --host {session.hostname} --catalog {session.catalog_id}"
 
 
 def connect_local(catalog_id: str | int, **options: Any) -> LocalConnection:

@@ -38,7 +38,7 @@ def show_document(session: CatalogSession, working_dir: Path, rid: str) -> Docum
     return {
         **summary(record, workflows),
         "description": record.description,
-        "url": None if session.is_embedded else session.record_url(rid),  # no page shows an embedded catalog's rows
+        "url": None if session.is_embedded else session.record_url(rid),
         "workflow": _workflow(session, record, workflows),
         **(_times(entry) if not entry.damaged else _recorded_times(assets)),
         "inputs": {"datasets": _datasets(session, rid), "assets": _assets(assets, "Input")},

@@ -62,8 +62,8 @@ class Copier:
         lacking = sorted({str(table) for table in tables if not self.has_target(table)})
         if lacking:
             raise DerivaMLValidationError(
-                f"catalog {self.target.catalog_id} of {self.target.hostname} lacks tables that these executions need "
-                "(create them there, or give --create-tables)",
+                f"catalog {self.target.catalog_id} of {self.target.hostname} lacks tables that these executions need; "
+                "create them there, or give --create-tables",
                 lacking,
             )
 

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 from recorded_runs import Run, record_runs
 
+from deriva_ml import DerivaML
 from deriva_ml_core.cli.catalog import main as catalog_main
 from deriva_ml_core.cli.executions import main
+from deriva_ml_core.connection.local import where_to_look
 from deriva_ml_core.schema.elements import ColumnDef
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
 
@@ -156,6 +158,18 @@ def test_every_rid_that_we_print_is_a_page(site, new_ml, story, place, capsys, g
     assert len(printed) > 8
     for rid in sorted(printed):
         assert get(f"{site}/id/{new_ml.catalog_id}/{rid}")[0] in (200, 303), rid
+
+
+def test_a_run_on_a_served_catalog_ends_with_the_address_of_its_page(site, new_ml, story, get, monkeypatch):
+    """Where a server is there to be looked at, no command has to be typed."""
+    monkeypatch.setenv("DERIVA_ML_LOCAL_URL", site)
+    with DerivaML("local", new_ml.catalog_id) as ml:
+        place = where_to_look(ml.session, story["train"])
+    status, _, text = get(place)
+
+    assert place.startswith(f"{site}/id/")
+    assert status == 200
+    assert f"Execution {story['train']}" in text
 
 
 def test_members_are_those_of_the_chosen_version(site, new_ml, story, get):

@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Copy, and print which execution became which."""
+    from deriva_ml_core.connection.local import where_to_look
     from deriva_ml_core.executions import reporting
     from deriva_ml_core.publishing import publish
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             create_missing_tables=options.create_tables,
             say=reporting.current().say,
         )
-        where = {rid: other.session.record_url(target) for rid, target in done.executions.items()}
+        where = {rid: where_to_look(other.session, target) for rid, target in done.executions.items()}
     if options.json:
         document = {
             "executions": done.executions,
@@ -50,8 +51,8 @@ def run(options: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=2))
         return 0
-    for rid, url in where.items():
-        print(f"{rid} -> {done.executions[rid]}  {url}")
+    for rid, place in where.items():
+        print(f"{rid} -> {done.executions[rid]}  {place}")
     new = sum(done.made.values())
     print(f"{done.files} files ({size(done.bytes)}) and {new} rows are new there" if new else "all of it was there")
     return 0
