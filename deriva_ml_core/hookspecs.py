@@ -12,7 +12,8 @@ An implementation takes those of a hook's arguments that it needs, by name. It i
 `deriva_ml`, or named in `deriva_ml.plugins` of the configuration (`package.module` or `package.module:attribute`).
 
 **Where.** Each process loads its plugins for itself: the one that was started, a joblib worker, a SLURM job. A plugin
-can't keep state from one to the other. Hooks that move bytes are called in several threads at once.
+can't keep state from one to the other. Hooks that move bytes are called in several threads at once. A sweep's parent is
+an execution too: observers hear of it in the process that launches the sweep.
 
 **Who wins.** Hooks marked *first result* ask one plugin after the other until one returns something else than None:
 first those named in the configuration, then those of entry points, then the built-in. All others ask every plugin,

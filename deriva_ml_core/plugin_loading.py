@@ -64,7 +64,8 @@ class PluginInfo:
     @property
     def failure(self) -> str:
         """What is wrong with it and what to do, in one line."""
-        return f"plugin {self} failed to load: {self.error}; {remedy(self.name)}"
+        what = "correct plugins.load, or install it" if self.source == "configuration" else remedy(self.name)
+        return f"plugin {self} failed to load: {self.error}; {what}"
 
 
 def remedy(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.errors import DerivaMLException, PluginError, PluginHookError, nearest
@@ -81,7 +81,7 @@ class Plugins:
                 self._loaded = Loader(self.choice)
                 for info in self.broken:
                     if not self._is_needed(info):  # `require` raises for these
-                        log.warning("%s", info.failure)
+                        _warn_once(info.failure)
             return self._loaded
 
     def require(self, *, later: bool = False) -> None:
@@ -208,6 +208,12 @@ class Plugins:
                         f"set plugins.block=[{other}] or plugins.block=[{plugin}]"
                     )
         return tuple(claims)
+
+
+@cache
+def _warn_once(failure: str) -> None:
+    """A process may ask for its plugins several times: for their options, and for each connection."""
+    log.warning("%s", failure)
 
 
 def _bound(impl: HookImpl, hook: str, arguments: dict[str, Any]) -> Callable[[], Any]:

@@ -91,8 +91,15 @@ def _raw(node: DictConfig, key: str) -> Any:
 def _list_summary(items: ListConfig) -> str:
     if not len(items):
         return "(none)"
-    names = [str(item.get("rid") or item.get("path")) if isinstance(item, DictConfig) else str(item) for item in items]
+    names = [_entry_summary(item) for item in items]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _entry_summary(item: Any) -> str:
+    if not isinstance(item, DictConfig):
+        return str(item)
+    name, about = str(_raw(item, "rid") or _raw(item, "path")), str(_raw(item, "description") or "")
+    return f"{name} ({first_line(about)})" if about.strip() else name
 
 
 def _has_items(node: Any) -> bool:

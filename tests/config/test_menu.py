@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import pytest
 from hydra_zen import builds, store
 
+from deriva_ml_core.assets.specs import AssetRIDConfig
 from deriva_ml_core.config.connection_config import DerivaMLConfig
 from deriva_ml_core.config.descriptions import with_description
 from deriva_ml_core.config.menu import build_menu, plain_lines
 from deriva_ml_core.config.multiruns import multirun_config
 from deriva_ml_core.config.options import project_groups
+from deriva_ml_core.datasets.specs import DatasetSpecConfig
 from deriva_ml_core.workflows.workflow import Workflow
 
 pytestmark = pytest.mark.usefixtures("small_project")
@@ -43,6 +45,8 @@ def _menu(width=100, **options):
         (with_description(["6-EPNR"], "## Weights\n\nof MAE"), "Weights"),
         (with_description([], ""), "(none)"),
         (["1-ABCD", "2-ABCD", "3-ABCD", "4-ABCD"], "1-ABCD, 2-ABCD, 3-ABCD and 1 more"),
+        ([AssetRIDConfig("1-ABCD", "MAE weights"), "2-ABCD"], "1-ABCD (MAE weights), 2-ABCD"),
+        ([DatasetSpecConfig("1-ABCD", version="1.0.0")], "1-ABCD"),
         ([], "(none)"),
         (builds(train, zen_partial=True), "Train a classifier."),
         (builds(Thresholds), ""),

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from deriva_ml_core.plugins import _warn_once
+
 HEADER = "from deriva_ml.plugins import *\n"
 
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
+    _warn_once.cache_clear()  # what an earlier test of this process has heard
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(site)

@@ -194,6 +194,16 @@ def test_what_the_configuration_blocks_adds_no_options(configured, configured_pr
     assert configured("--cfg", "job", "deriva_ml=lab", "plugins.block=[]", "datasets=from_plugin").returncode == 0
 
 
+def test_a_broken_plugin_is_told_of_once(install, demo_project):
+    """The command looks for plugins when it loads options and when it connects: one line is enough."""
+    site = install("acme", "raise SystemExit('no licence')")
+
+    result = demo_project().run("dry_run=true", PYTHONPATH=str(site))
+
+    assert (result.returncode, result.stderr.count("failed to load")) == (0, 1), result.stderr
+    assert "failed to load" not in result.stdout
+
+
 def test_a_broken_plugin_that_the_configuration_blocks_is_not_heard_of(install, project, tmp_path):
     """Who has blocked it knows about it; a warning at each run would say what to do again."""
     install("acme", "raise SystemExit('no licence')")

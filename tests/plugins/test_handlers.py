@@ -254,4 +254,5 @@ def test_a_later_command_without_a_plugin_that_the_run_named_keeps_the_outputs(d
 
     assert refused.returncode == 2
     assert "plugin acme_store failed to load: ModuleNotFoundError" in refused.stderr
+    assert "correct plugins.load, or install it" in refused.stderr
     assert demo_rows("Execution_Asset") == []
