@@ -41,6 +41,7 @@ from deriva_ml_core.workflows.source import unwrap
 if TYPE_CHECKING:
     from deriva_ml_core.assets.progress import UploadReport
     from deriva_ml_core.executions.execution import Execution
+    from deriva_ml_core.executions.journal import JournalEntry
 
 INJECTED = ("ml_instance", "execution")
 
@@ -327,6 +328,10 @@ def _keep_traceback(execution: Execution) -> None:
         (execution.working_dir / TRACEBACK_FILE).write_bytes(text)
 
 
+def _untold(entry: JournalEntry) -> str | None:
+    return "the catalog was not told" if "status" in entry.pending else None
+
+
 def run_summary(ml: DerivaML, execution: Execution, report: UploadReport | None) -> RunSummary:
     """The last words on an execution that has ended."""
     entry = execution.journal_entry
@@ -334,7 +339,7 @@ def run_summary(ml: DerivaML, execution: Execution, report: UploadReport | None)
     return RunSummary(
         rid=entry.rid,
         status=entry.status,
-        detail=None if done else entry.detail,
+        detail=_untold(entry) if done else entry.detail,
         where=where_to_look(ml.session, entry.rid),
         outputs=entry.outputs,
         durations=entry.durations,

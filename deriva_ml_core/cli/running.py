@@ -50,6 +50,7 @@ class Job:
         from deriva_ml_core.cli.job import call_run_model
         from deriva_ml_core.executions import reporting
 
+        _tell_once_of_a_log_that_fails()
         if not self.quiet:
             return call_run_model(composed)
         _silence_console()
@@ -173,3 +174,25 @@ def _silence_console() -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.CRITICAL)
+
+
+def _tell_once_of_a_log_that_fails() -> None:
+    """On a full disk, Python would print a traceback for each line that the log file does not take."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            setattr(handler, "handleError", _LogErrors(handler))  # noqa: B010  # a method, to a type checker
+
+
+class _LogErrors:
+    """What a log file's handler does about an error."""
+
+    def __init__(self, handler: logging.FileHandler) -> None:
+        self._file, self._usual, self._told = handler.baseFilename, handler.handleError, False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        err = sys.exception()
+        if not isinstance(err, OSError):  # a wrong call of the logger: its traceback shows where
+            self._usual(record)
+        elif not self._told:
+            self._told = True
+            print(f"warning: the log {self._file} can't be written: {err.strerror or err}", file=sys.stderr)

@@ -41,13 +41,16 @@ def commit(
 
     Raises:
         DerivaMLUploadError: files are not in the catalog. Where it answers, the execution is Failed with the reason;
-            where it doesn't, it stays Pending_Upload. Either way a later commit finishes it.
+            where it doesn't, it stays Pending_Upload. Or all are, and the catalog did not take the last status. Either
+            way a later commit finishes it.
         InvalidTransitionError: the execution's outputs can't be uploaded (any more).
     """
     recorder = opened.recorder
     if not model_finished(recorder.journal.entry):
         return _upload_leftovers(session, opened, progress, manner)
     if recorder.status is Status.uploaded and not (opened.staging.pending() or waiting_tables(opened.folder)):
+        recorder.flush()
+        _require_told(session, opened)
         return UploadReport(execution_rids=[recorder.journal.entry.rid])
     if recorder.status is not Status.pending_upload:
         recorder.change(Status.pending_upload, mark=["uploads"], tell=_takes_long(opened))
@@ -60,7 +63,18 @@ def commit(
     recorder.measured("upload", time.monotonic() - started)
     entry = recorder.journal.entry
     recorder.change(Status.uploaded, unmark=["uploads"], outputs=named_outputs(entry.outputs, report))
+    _require_told(session, opened)
     return report
+
+
+def _require_told(session: CatalogSession, opened: Opened) -> None:
+    """Nobody may believe that a run is Uploaded while its record does not say so."""
+    entry = opened.recorder.journal.entry
+    if "status" in entry.pending:
+        raise DerivaMLUploadError(
+            f"execution {entry.rid} has no output left on disk, but {session.hostname} did not take its status; "
+            f"finish with: {finish_command(session, opened)}"
+        )
 
 
 def _takes_long(opened: Opened) -> bool:

@@ -43,7 +43,7 @@ class Root:
         self.path = Path(path).expanduser().absolute()
         _refuse_network(self.path)
         self.read_only = _prepare(self.path, create=create)
-        self._lock = None if self.read_only else HostLock(self.path / "host.lock")
+        self._lock = None if self.read_only else _take_lock(self.path / "host.lock")
         self._process = os.getpid()
         self._closing: list[Callable[[], None]] = []
         try:
@@ -148,6 +148,13 @@ class Root:
 def _refuse_network(path: Path) -> None:
     if kind := network_type(path):
         raise RootError(f"{path} is on a network file system ({kind}), where SQLite cannot lock safely: {SERVE}.")
+
+
+def _take_lock(file: Path) -> HostLock:
+    try:
+        return HostLock(file)
+    except OSError as err:
+        raise RootError(f"{file} cannot be written: {err.strerror}.") from err
 
 
 def _prepare(path: Path, *, create: bool) -> bool:

@@ -29,6 +29,15 @@ def executions_of(ml):
     return [record for record in ml.find_executions() if "sentinel" not in (record.description or "")]
 
 
+def a_job(ml, workflow):
+    """The only job of a sweep, before it is opened."""
+    parent = ml.create_execution(workflow=workflow, description="A sweep")
+    (rid,) = rows.lease_rids(ml.session, 1)
+    make_children(ml.session, parent.journal_entry, {0: SweepJob(rid, ())})
+    where = (ml.hostname, ml.catalog_id, parent.working_dir, this_process())
+    return Place(SweepFacts(parent.execution_rid, *where, children={0: rid}), 0)
+
+
 # --- configurations that can't be used --------------------------------------------------------------------------------
 
 
@@ -269,6 +278,28 @@ def test_a_catalog_that_is_gone_at_the_end_costs_no_output(new_ml, workflow, ope
         opened.restore_execution()
 
 
+def test_a_job_whose_last_status_the_catalog_refuses_has_not_ended_well(new_ml, workflow, refusing):
+    """
+    A disk that fills under the catalog refuses the last word of a job that has sent all it had: to call the job
+    Uploaded, by its exit code too, would make its sweep look better than the record.
+    """
+    place = a_job(new_ml, workflow)
+    execution = new_ml.create_execution(workflow=workflow, place=place)
+    rid = execution.execution_rid
+    with execution:
+        pass
+    refusing.append(("PUT", "attributegroup", 507))
+    for _ in range(2):
+        with pytest.raises(DerivaMLUploadError, match=f"finish with: deriva-ml-executions upload {rid}"):
+            execution.upload_execution_outputs()
+    assert Status.uploaded is not new_ml.lookup_execution(rid).status
+
+    refusing.clear()
+    execution._opened.recorder._silent_until = 0
+    execution.upload_execution_outputs()
+    assert Status.uploaded is new_ml.lookup_execution(rid).status
+
+
 def test_an_execution_that_may_be_alive_is_not_taken_over(new_ml, workflow):
     """Its process may still write; a fate is never guessed."""
     execution = new_ml.create_execution(workflow=workflow)
@@ -284,11 +315,8 @@ def test_a_job_that_opens_while_its_sweep_is_stopped_is_aborted_before_its_model
     Who stops a sweep ends the jobs whose journals are there. One that had its turn a moment before has none yet: it
     looks again as soon as it has, or it would run on under a parent that has ended.
     """
-    parent = new_ml.create_execution(workflow=workflow, description="A sweep")
-    (rid,) = rows.lease_rids(new_ml.session, 1)
-    make_children(new_ml.session, parent.journal_entry, {0: SweepJob(rid, ())})
-    where = (new_ml.hostname, new_ml.catalog_id, parent.working_dir, this_process())
-    place = Place(SweepFacts(parent.execution_rid, *where, children={0: rid}), 0)
+    place = a_job(new_ml, workflow)
+    rid = place.sweep.children[0]
     place.sweep.stop("the sweep was stopped by SIGTERM")
 
     with pytest.raises(JobNotStartedError, match="job 0 was not started: the sweep was stopped by SIGTERM"):

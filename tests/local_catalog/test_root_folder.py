@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -112,6 +113,16 @@ def test_a_root_whose_name_is_no_utf_8_is_refused(tmp_path):
         Root(root)
 
     assert not root.exists()
+
+
+def test_a_root_on_a_full_disk_is_one_line(small_disk):
+    """The lock is the first file that is written, and whoever opens the root wants to know why it can't be."""
+    disk = small_disk(1024 * 1024)
+    Root(disk / "root").close()
+    (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free))
+
+    with pytest.raises(RootError, match=r"host\.lock cannot be written: No space left"):
+        Root(disk / "root")
 
 
 def _put(server: LocalServer, path: str, data: bytes) -> requests.Response:
