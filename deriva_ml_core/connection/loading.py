@@ -147,6 +147,7 @@ class _Load:
         self._columns = {name: kind for name, kind in source.columns.items() if name != DESCRIPTION}
         ml.session.vocabularies.lookup_all(ml.session.model.ml_table("Dataset_Type"), types)
         self._table = self._find_table()
+        self._require_names()
         self._dataset = ml.lookup_dataset(dataset) if dataset else self._named_dataset()
         self._rids: dict[tuple[str, str], str] = {}
         self._changed: list[dict[str, Any]] = []
@@ -168,6 +169,27 @@ class _Load:
             )
         return found
 
+    def _require_names(self) -> None:
+        """What will be made can be called so, and a feature's vocabulary is none of the other tables."""
+        from deriva_ml_core.schema.tables import require_name
+
+        if self._table is None:
+            require_name("table", self._name)
+            for column in self._columns:
+                require_name("column", column)
+        if unknown := [name for name in self._features if name not in self._columns]:
+            raise DerivaMLValidationError(
+                f"no label column {', '.join(unknown)} to make a feature of; there are {', '.join(self._columns)}"
+            )
+        model = self._ml.session.model
+        for feature in self._features:
+            name = _vocabulary(feature)
+            if name == self._name or (model.has_table(name) and not model.table(name).is_vocabulary):
+                raise DerivaMLValidationError(
+                    f"feature {feature} needs a vocabulary {name}, and there is a table of that name that is none: "
+                    "rename the column of the CSV"
+                )
+
     def _named_dataset(self) -> Dataset | None:
         same = (one for one in self._ml.find_datasets() if one.description == self._description)
         return next(same, None)
@@ -176,10 +198,6 @@ class _Load:
         """What the catalog has already: the same name and content."""
         from deriva_ml_core.catalog import rows
 
-        if unknown := [name for name in self._features if name not in self._columns]:
-            raise DerivaMLValidationError(
-                f"no label column {', '.join(unknown)} to make a feature of; there are {', '.join(self._columns)}"
-            )
         if self._table is None:
             return
         self._check_values(self._table)
@@ -273,7 +291,7 @@ class _Load:
         return self._table
 
     def _make_feature(self, name: str, table: Table) -> None:
-        vocabulary = name.replace(" ", "_")
+        vocabulary = _vocabulary(name)
         try:
             self._ml.lookup_feature(table, name)
         except DerivaMLNotFoundError:
@@ -352,6 +370,11 @@ class _Load:
 def _table_for(files: Sequence[LabelledFile]) -> str:
     kinds = (guess_type(file.name)[0] or "" for file in files)
     return "Image" if all(kind.startswith("image/") for kind in kinds) else "Data_File"
+
+
+def _vocabulary(feature: str) -> str:
+    """The table of a feature's terms."""
+    return feature.replace(" ", "_")
 
 
 def _labels(file: LabelledFile) -> dict[str, Any]:

@@ -15,7 +15,12 @@ from deriva_ml_core.assets.names import shown
 from deriva_ml_core.cli.load_dataset import main
 from deriva_ml_core.connection.loading import load_folder
 from deriva_ml_core.datasets.labelled_files import read_labelled_files
-from deriva_ml_core.errors import DerivaMLDatasetNotFound, DerivaMLInvalidTerm, DerivaMLValidationError
+from deriva_ml_core.errors import (
+    DerivaMLConfigurationError,
+    DerivaMLDatasetNotFound,
+    DerivaMLInvalidTerm,
+    DerivaMLValidationError,
+)
 
 SPECIES = ("cat", "dog", "bird")
 
@@ -174,12 +179,15 @@ def test_links_that_lead_out_of_the_folder_are_refused_unless_wanted(new_ml, pic
         ({"dataset": "9-ZZZZ"}, DerivaMLDatasetNotFound, "9-ZZZZ"),
         ({"pattern": "*.jpg"}, DerivaMLValidationError, r"no files .*jpg"),
         ({"table": "Execution_Metadata"}, DerivaMLValidationError, "no column Species"),
+        ({"table": "Pic/.."}, DerivaMLConfigurationError, "'Pic/..' can't be the name of a table"),
+        ({"table": "Species", "features": "Species"}, DerivaMLValidationError, "there is a table of that name"),
     ],
 )
 def test_a_wrong_option_costs_nothing(new_ml, pictures, server_log, options, error, words):
-    """It is told with what there is instead, before anything is written."""
-    with pytest.raises(error, match=words):
-        load_folder(new_ml, *pictures, **options)
+    """It is told with what there is instead, before anything is written; a dry run tells it, too."""
+    for dry_run in (True, False):
+        with pytest.raises(error, match=words):
+            load_folder(new_ml, *pictures, **options, dry_run=dry_run)
 
     assert not [path for method, path in server_log if method != "GET"]
 
