@@ -12,6 +12,7 @@ did nothing. A POST whose answer was lost is not repeated: its rows may or may n
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import socket
@@ -45,6 +46,8 @@ from deriva_ml_core.errors import (
     DerivaMLNotFoundError,
     DerivaMLValidationError,
 )
+
+log = logging.getLogger(__name__)
 
 Credential = Mapping[str, str]
 Body = bytes | str | IO[bytes]
@@ -256,7 +259,26 @@ class HttpClient:
 
 
 class _Repeats(urllib3.Retry):
-    """Repeats as urllib3 does, and waits as a server asks (Retry-After), but never for hours."""
+    """
+    Repeats as urllib3 does, and waits as a server asks (Retry-After), but never for hours.
+
+    The first repeat is told, in our words; urllib3's own, one for each, are for those who debug.
+    """
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """What is left of the patience; MaxRetryError where nothing is."""
+        left = super().increment(method, url, response, error, _pool, _stacktrace)
+        if error is not None and not self.history:
+            log.warning("%s does not answer: it is asked again", getattr(_pool, "host", "the server"))
+        return left
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
         """Seconds that the server asks to wait, at most `LONGEST_WAIT_S`; None where it does not say."""

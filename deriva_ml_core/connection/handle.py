@@ -297,5 +297,7 @@ def _set_levels(ours: int | str, derivas: int | str) -> None:
     """
     if logging.getLogger().level == logging.DEBUG:
         return
-    for name, level in (("deriva_ml_core", ours), ("deriva_ml", ours), ("deriva", derivas)):
+    levels = {"deriva_ml_core": ours, "deriva_ml": ours, "deriva": derivas}
+    levels["urllib3.connectionpool"] = logging.ERROR  # one line for each repeat of a request; catalog/http.py says it
+    for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -94,7 +95,21 @@ def test_a_name_that_was_known_before_is_asked_for_again(caplog):
     with pytest.raises(DerivaMLNotFoundError):
         client.request("GET", "/")
 
-    assert "Retrying" in caplog.text
+    assert "nowhere.invalid does not answer: it is asked again" in caplog.text
+
+
+def test_a_server_that_is_away_is_told_once(caplog):
+    """However often a request is repeated: a person can do nothing about it meanwhile."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    client = HttpClient(f"http://127.0.0.1:{port}", patience=replace(AT_ONCE, connect_repeats=3))
+
+    with pytest.raises(CatalogUnreachable):
+        client.request("GET", "/")
+
+    ours = [record.getMessage() for record in caplog.records if record.name == "deriva_ml_core.catalog.http"]
+    assert ours == ["127.0.0.1 does not answer: it is asked again"]
 
 
 def test_who_never_logged_in_has_no_login(monkeypatch, tmp_path):

@@ -71,6 +71,7 @@ def test_a_run_whose_catalog_went_away_is_finished_by_the_command_that_it_names(
     typed = line.rpartition("finish with: ")[2].split()
 
     assert run.returncode == 3, run.stderr
+    assert "Retrying" not in run.stdout + run.stderr  # urllib3's own words, for each repeat of a request
     assert typed[:2] == ["deriva-ml-executions", "upload"]
     later = command("executions", *typed[1:])
     assert later.returncode == 0, later.stderr
