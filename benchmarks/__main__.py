@@ -5,14 +5,14 @@ All benchmarks, or those that are named: runs them one after the other and write
     python benchmarks --page      the page alone, from what is kept
 
 Each is a program of its own. What it found is kept in benchmarks/results when it has run to its end, and the page is
-made of all that is kept there, so that a benchmark that isn't run, that fails or is interrupted keeps its tables. What
-a benchmark leaves running is ended with it, and all of it with the process that has started this one.
+made of all that is kept there, so that a benchmark that isn't run, that fails or is interrupted keeps its tables; one
+that fails and has none keeps what it came to. What a benchmark leaves running is ended with it, and all of it with the
+process that has started this one.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import signal
@@ -24,15 +24,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import _page
-import psutil
-from _harness import MISSED, machine
+from _harness import MISSED, PR_SET_PDEATHSIG, adopt_orphans, end_what_is_left, machine, prctl
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 ORDER = (
     "peers", "startup", "sweeps", "slurm", "notebooks", "insight", "transfer", "datasets", "catalog", "plugins",
 )  # fmt: skip
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
 def main() -> int:
@@ -46,12 +44,11 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job would ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a benchmark leaves behind becomes ours to end
+    adopt_orphans()
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         with tempfile.TemporaryDirectory(prefix="deriva-ml-bench-") as folder:
-            failed = [name for name in chosen if not measure(name, Path(folder), prctl)]
+            failed = [name for name in chosen if not measure(name, Path(folder))]
     except KeyboardInterrupt:
         print(
             "interrupted; the page is as it was. `python benchmarks --page` adds what had run to its end",
@@ -59,7 +56,7 @@ def main() -> int:
         )
         return 130
     _page.write(PAGE, HERE, names())
-    print(f"{PAGE} is written" + (f"; failed, and as before: {', '.join(failed)}" if failed else ""))
+    print(f"{PAGE} is written" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return int(bool(failed))
 
 
@@ -69,7 +66,7 @@ def names() -> list[str]:
     return [name for name in ORDER if name in found] + sorted(found - set(ORDER))
 
 
-def measure(name: str, folder: Path, prctl: ctypes._CFuncPtr) -> bool:
+def measure(name: str, folder: Path) -> bool:
     """Run one benchmark and keep what it found; whether it came to its end."""
     kept = folder / f"{name}.jsonl"
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
@@ -95,26 +92,19 @@ def measure(name: str, folder: Path, prctl: ctypes._CFuncPtr) -> bool:
         end_what_is_left()
     minutes = (time.monotonic() - start) / 60
     print(f"== {name} took {minutes:.1f} minutes, exit code {code}", flush=True)
-    if code not in (0, MISSED) or not kept.exists():
-        return False
+    ended = code in (0, MISSED)
+    if not kept.exists() or (not ended and _page.results(HERE, name)):
+        return False  # an earlier run came to its end
     parts = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
     when = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "minutes": round(minutes, 1), "commit": commit()}
-    _page.keep(HERE, name, {**when, "machine": machine(), "parts": parts})
-    return True
+    _page.keep(HERE, name, {**when, "machine": machine(), "parts": parts, "ended": ended})
+    return ended
 
 
 def commit() -> str:
     """What has been measured; empty outside of a repository."""
     asked = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(asked, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def end_what_is_left() -> None:
-    """Processes that a benchmark has started and not ended; their children become ours in turn."""
-    while left := psutil.Process().children(recursive=True):
-        for process in left:
-            process.kill()
-        psutil.wait_procs(left, timeout=10)
 
 
 if __name__ == "__main__":

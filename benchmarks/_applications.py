@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,12 @@ from transfer import mlflow_server
 
 HYDRA = ("hydra-core>=1.3.2,<1.4", "hydra-zen>=0.17,<0.18", "hydra-joblib-launcher", "hydra-submitit-launcher")
 IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
+
+DVC = {"DVC_NO_ANALYTICS": "1"} | {
+    f"GIT_{who}_{what}": f"bench{at}"  # its experiments are commits
+    for who in ("AUTHOR", "COMMITTER")
+    for what, at in (("NAME", ""), ("EMAIL", "@localhost"))
+}
 
 APP = """\
 import json, pathlib, sys
@@ -60,16 +67,16 @@ RECORDS = {
     "wandb": """
         def record(parameters, model):
             import wandb
-            with wandb.init(project="bench", mode="offline", config=parameters, dir=".") as run:
+            with wandb.init(project="bench", mode="offline", config=parameters) as run:
                 path = model()
                 run.log({"accuracy": 0.9})
-                run.save(str(path), base_path=str(path.parent))
+                run.log_artifact(str(path), name="metrics", type="result")
     """,
     "sacred": """
         def record(parameters, model):
             from sacred import Experiment
             from sacred.observers import FileStorageObserver
-            experiment = Experiment("bench", save_git_info=False)
+            experiment = Experiment("bench")
             experiment.observers.append(FileStorageObserver("runs"))
             experiment.add_config(parameters)
             @experiment.main
@@ -82,7 +89,9 @@ RECORDS = {
     "dvclive": """
         def record(parameters, model):
             from dvclive import Live
-            with Live(str(HydraConfig.get().runtime.output_dir) + "/live", save_dvc_exp=False) as live:
+            hydra = HydraConfig.get()
+            alone = "BasicLauncher" in hydra.launcher._target_  # DVC saves an experiment by stashing the workspace
+            with Live(f"{hydra.runtime.output_dir}/live", save_dvc_exp=alone) as live:
                 live.log_params(parameters)
                 path = model()
                 live.log_metric("accuracy", 0.9)
@@ -91,14 +100,17 @@ RECORDS = {
 }
 
 
-def application(folder: Path, peer: str) -> Path:
+def application(folder: Path, peer: str, python: str | Path = sys.executable) -> Path:
     """The Hydra application that records by a peer, in a committed repository; its file."""
     file = folder / "app.py"
     folder.mkdir(parents=True)
     file.write_text(START, encoding="utf-8")
     (folder / "work.py").write_text(APP.replace("__RECORD__", dedent(RECORDS[peer]).strip()), encoding="utf-8")
-    for arguments in (["init", "-q"], ["add", "."], [*IDENTITY, "commit", "-qm", "Benchmark"]):
-        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    commands = [["git", "init", "-q"], ["git", "add", "."], ["git", *IDENTITY, "commit", "-qm", "Benchmark"]]
+    if peer == "dvclive":
+        commands.insert(1, [str(python), "-m", "dvc", "init", "-q"])  # it keeps runs as experiments of DVC
+    for command_line in commands:
+        subprocess.run(command_line, cwd=folder, check=True, env={**os.environ, **DVC})
     return file
 
 
@@ -127,7 +139,7 @@ def install(folder: Path, peers: Iterable[str]) -> tuple[dict[str, Path], list[s
 
 def subjects(folder: Path, peers: Mapping[str, Path], running: ExitStack) -> Iterator[tuple[str, partial[object]]]:
     """Name and call of each application; a call takes further arguments of the command line."""
-    env = user_environment(folder)
+    env = user_environment(folder) | DVC
     ours = own_application(folder)
     catalog = str(Path(sys.executable).parent / "deriva-ml-catalog")
     for words in (["create", "bench"], ["schema", "install", "bench"]):
@@ -136,7 +148,7 @@ def subjects(folder: Path, peers: Mapping[str, Path], running: ExitStack) -> Ite
     bare = application(folder / "bare", "bare Hydra")
     yield "bare Hydra", partial(call, [sys.executable, str(bare)], bare.parent, env)
     for peer, python in peers.items():
-        file = application(folder / "apps" / peer, peer)
+        file = application(folder / "apps" / peer, peer, python)
         if peer != "mlflow":
             yield peer, partial(call, [str(python), str(file)], file.parent, env)
             continue

@@ -7,11 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from _harness import LackingError
+
 PEERS = {"mlflow": "mlflow>=3,<4", "wandb": "wandb>=0.19", "sacred": "sacred>=0.8.7", "dvclive": "dvclive>=3.48"}
-
-
-class LackingError(Exception):
-    """What a benchmark needs and this machine hasn't; the page says so, and the rest is measured."""
 
 
 def environment(folder: Path, peer: str, *more: str) -> Path:

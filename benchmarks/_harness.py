@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
-MISSED = 3  # exit code of a benchmark that ended, and has a figure outside its bound
+FAILED, MISSED = 1, 3  # exit codes: a part has no figures; all have, and one of them is outside its bound
+MOST_S = 240  # for the runs of one table, so that all benchmarks end within the hour on a slower machine, too
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+class LackingError(Exception):
+    """What a benchmark needs and this machine hasn't; the page says so, and the rest is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +118,19 @@ def machine() -> str:
 
 
 def alternate(subjects: Mapping[str, Callable[[], object]], runs: int, warm_ups: int = 1) -> dict[str, Sample]:
-    """Time every subject `runs` times in turn, there and back, so that a drift of the machine meets all alike."""
+    """
+    Time every subject in turn, there and back, so that a drift of the machine meets all alike.
+
+    Args:
+        runs: of each subject; fewer, but one, where more would take longer than MOST_S.
+        warm_ups: turns before, which are not timed.
+    """
     times: dict[str, list[float]] = {name: [] for name in subjects}
-    order = list(subjects.items())
+    order, begun = list(subjects.items()), time.perf_counter()
     for turn in range(-warm_ups, runs):
+        done, gone = turn + warm_ups, time.perf_counter() - begun
+        if turn > 0 and gone * (done + 1) / done > MOST_S:
+            break
         for name, call in order:
             start = time.perf_counter()
             call()
@@ -130,6 +153,54 @@ def command(
         return done
 
     return run
+
+
+def program(main: Callable[[], int]) -> NoReturn:
+    """Run a benchmark to its exit code; what it has started ends with it, killed by SIGTERM or Ctrl-C, too."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled is kept, as a user's Python does
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    adopt_orphans()
+    try:
+        sys.exit(main())
+    finally:
+        end_what_is_left()
+
+
+def adopt_orphans() -> None:
+    """From now on, whatever is started and left behind is a child of this process."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_what_is_left() -> None:
+    """Kill what has been started and not ended; the children of those become ours in turn."""
+    while left := psutil.Process().children(recursive=True):
+        for process in left:
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                process.kill()
+        psutil.wait_procs(left, timeout=10)
+
+
+def each(parts: Mapping[str, Callable[[str], int]]) -> int:
+    """
+    Measure one part after the other; where one lacks something or fails, the page says so and the rest is measured.
+
+    Args:
+        parts: each by the question that it answers, which it is called with; returns an exit code.
+
+    Returns:
+        An exit code: 0, MISSED or FAILED.
+    """
+    codes = set()
+    for title, part in parts.items():
+        try:
+            codes.add(part(title))
+        except LackingError as why:
+            codes.add(cannot(title, str(why)))
+        except Exception:  # noqa: BLE001 - of a peer as of ourselves
+            traceback.print_exc()
+            cannot(title, "it failed; what the benchmark has printed says why.")
+            codes.add(FAILED)
+    return next((code for code in (FAILED, MISSED) if code in codes), 0)
 
 
 def report(title: str, samples: Mapping[str, Sample], figures: Iterable[Figure], about: str = "") -> int:

@@ -15,8 +15,8 @@ HEAD = """\
 
 `uv run nox -s bench` measures all of this and writes the page; `uv run nox -s bench -- startup` does one benchmark and
 leaves the others as they are. The subjects of a table took turns on one machine, so that a drift of the machine meets
-all of them alike. Ratios travel to another machine; seconds don't. A figure is a median, its spread is least to
-greatest. Where we set ourselves a bound, the table says whether it is held.
+all of them alike; what takes long has fewer of them. Ratios travel to another machine; seconds don't. A figure is a
+median, its spread is least to greatest. Where we set ourselves a bound, the table says whether it is held.
 """
 
 
@@ -95,6 +95,8 @@ def section(script: Path, found: dict | None, *, tell_machine: bool) -> Iterator
     where = f" on {found['machine']}" if tell_machine else ""
     commit = f" at commit {found['commit']}" if found["commit"] else ""
     yield from (f"Measured on {found['measured']}{commit}{where}, in {found['minutes']:.1f} minutes.", "")
+    if not found["ended"]:
+        yield from ("It failed on its way: what stands here is right, and not all.", "")
     for part in found["parts"]:
         yield from (f"### {part['title']}", "")
         if "absent" in part:

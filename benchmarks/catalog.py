@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 
 import requests
-from _harness import Figure, cannot, report, sensible
+from _harness import Figure, LackingError, each, program, report, sensible
 from deriva.core import ErmrestCatalog
 
 from deriva_ml_core.catalog.session import CatalogSession
@@ -67,25 +67,32 @@ def main() -> int:
     parser.add_argument("--mib", type=int, default=1024, help="size of the large object in MiB")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="catalog-benchmark-"))
-    same, fast = "Does it answer as a real server does?", "How fast are rows, beside a real server?"
-    objects, own = "How fast are objects, beside cp and md5sum?", "What does a catalog in one's own process cost?"
+    parts = {
+        "Does it answer as a real server does?": lambda title: report(title, {}, replays(folder)),
+        "How fast are rows, beside a real server?": lambda title: report(
+            title, {}, [*rows(folder), *schema(folder)], ETAGS
+        ),
+        "How fast are objects, beside cp and md5sum?": lambda title: report(
+            title, {}, [*large_object(folder, args.mib), *small_objects(folder)]
+        ),
+        "What does a catalog in one's own process cost?": lambda title: report(title, {}, in_process(folder)),
+    }
     try:
-        codes = [
-            report(same, {}, replays(folder)) if VECTORS.is_dir() else cannot(same, lacking("vectors", VECTORS)),
-            report(fast, {}, [*rows(folder), *schema(folder)], ETAGS)
-            if BENCH.is_dir()
-            else cannot(fast, lacking("bench", BENCH)),
-            report(objects, {}, [*large_object(folder, args.mib), *small_objects(folder)]),
-            report(own, {}, in_process(folder)),
-        ]
+        return each(parts)
     finally:
         shutil.rmtree(folder)
-    return max(codes)
 
 
-def lacking(what: str, place: Path) -> str:
-    """Why a part cannot be measured; no page tells this machine's folders."""
-    return f"there is no {place.name} folder beside this checkout, and DERIVA_{what.upper()} names none."
+def need(place: Path) -> None:
+    """
+    Insist on a folder that is no part of this repository.
+
+    Raises:
+        LackingError: it isn't there; no page tells this machine's folders.
+    """
+    if not place.is_dir():
+        variable = f"DERIVA_{place.name.upper()}"
+        raise LackingError(f"there is no {place.name} folder beside this checkout, and {variable} names none.")
 
 
 # Replay
@@ -93,6 +100,7 @@ def lacking(what: str, place: Path) -> str:
 
 def replays(folder: Path) -> Iterator[Figure]:
     """How many public scenarios replay without a difference."""
+    need(VECTORS)
     tests = _module(PROJECT / "tests" / "local_catalog" / "test_vectors.py", "benchmark_vectors")
     with Root(folder / "in-process") as root:
         app = Application(root)
@@ -128,6 +136,7 @@ def _module(path: Path, name: str) -> ModuleType:
 
 def rows(folder: Path) -> Iterator[Figure]:
     """../shared/bench/catalog_bench.py against `deriva-ml-catalog serve`."""
+    need(BENCH)
     with served(folder / "rows") as url:
         command = [sys.executable, str(BENCH / "catalog_bench.py"), url.removeprefix("http://"), "http"]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -309,4 +318,4 @@ def served(root: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

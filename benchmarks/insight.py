@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from _harness import Figure, alternate, command, report
+from _harness import Figure, alternate, command, each, program, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 BIN = Path(sys.executable).parent
@@ -32,12 +33,13 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="insight-bench-") as name:
         place = Place(Path(name))
-        codes = [
-            _lists(place, options.runs, options.executions),
-            _reports(place, options.runs),
-            _publishing(place, options.runs),
-        ]
-    return max(codes)
+        return each(
+            {
+                "How long do lists and comparisons take?": partial(_lists, place, options.runs, options.executions),
+                "How long does the report of a sweep take?": partial(_reports, place, options.runs),
+                "How long does it take to publish a sweep?": partial(_publishing, place, options.runs),
+            }
+        )
 
 
 class Place:
@@ -117,7 +119,7 @@ def record_sweep(place: Place) -> str:
     )
 
 
-def _lists(place: Place, runs: int, executions: int) -> int:
+def _lists(place: Place, runs: int, executions: int, title: str) -> int:
     record_many(place, executions)
     parent = record_sweep(place)
     by_metric = ("list", "--all", "--metric", "accuracy>0.5", "--sort", "accuracy", "--desc")
@@ -138,10 +140,10 @@ def _lists(place: Place, runs: int, executions: int) -> int:
         if "cold" not in name
     ]
     about = f"{executions:,} executions with two metrics, and a sweep of 50 with 20 metrics."
-    return report("How long do lists and comparisons take?", samples, figures, about)
+    return report(title, samples, figures, about)
 
 
-def _publishing(place: Place, runs: int) -> int:
+def _publishing(place: Place, runs: int, title: str) -> int:
     from recorded_runs import Run
 
     parent = place.record(
@@ -172,10 +174,10 @@ def _publishing(place: Place, runs: int) -> int:
     samples = alternate(subjects, runs, warm_ups=0)
     figures = [Figure("publish", samples["publish, with the making of its catalog"].median, 30, "s")]
     about = "A sweep of 50 with 500 outputs of 100 kB and 200 files of metadata, from one embedded catalog to another."
-    return report("How long does it take to publish a sweep?", samples, figures, about)
+    return report(title, samples, figures, about)
 
 
-def _reports(place: Place, runs: int) -> int:
+def _reports(place: Place, runs: int, title: str) -> int:
     from recorded_runs import Run
 
     chance = random.Random(0)
@@ -197,10 +199,8 @@ def _reports(place: Place, runs: int) -> int:
     arguments = ("report", parent, "--to", str(page))
     samples = alternate({"report": place.executions(*arguments), "report, cold cache": place.cold(*arguments)}, runs)
     figures = [Figure("report", samples["report"].median, 5, "s"), Figure("page", page.stat().st_size / 1e6, 5, "MB")]
-    return report(
-        "How long does the report of a sweep take?", samples, figures, "200 children, two metrics over 1,000 steps."
-    )
+    return report(title, samples, figures, "200 children, two metrics over 1,000 steps.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _harness import Figure, alternate, command, report
+from _harness import Figure, alternate, command, program, report
 from startup import ENVIRONMENT, _write, user_environment
 
 CONFIGS = """\
@@ -90,7 +90,7 @@ def peak_mb(folder: Path, project: Path, env: dict[str, str]) -> float:
 def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -126,4 +126,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

@@ -12,8 +12,6 @@ peer has an environment of its own, with the same Hydra.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -22,7 +20,8 @@ from pathlib import Path
 
 from _applications import call, install, subjects, versions
 from _environments import PEERS
-from _harness import Figure, Sample, alternate, cannot, command, report
+from _harness import Figure, LackingError, Sample, alternate, command, each, program, report
+from _records import BATCH, records
 from transfer import server_store
 
 LAUNCHERS = {
@@ -60,7 +59,6 @@ mlflow.set_tracking_uri(sys.argv[1])
 found = mlflow.search_runs(experiment_names=["listed"], filter_string=f"tags.mlflow.parentRunId = '{sys.argv[2]}'")
 print(found.filter(regex="metrics|params").to_string())
 """
-LISTS = "How long does it take to list and compare runs?"
 UNLISTED = """\
 {count:,} runs with two metrics each, listed by a condition on one and sorted by it; then a sweep of 50 whose jobs have
 20 metrics, side by side. Ours are `deriva-ml-executions list` and `compare`, which also says what differs in code,
@@ -68,18 +66,23 @@ inputs and environment; mlflow's are `mlflow.search_runs`, which gives parameter
 asked: wandb offline lists nothing before it is synchronised with a server, sacred's FileStorageObserver has no list,
 and dvclive leaves that to the experiments of DVC, which are not made here."""
 RECORDED = """\
-What stands in each one's store after the run that is timed here, in a repository with a change that is not committed.
-"By hand" is what it keeps when the model says so, line by line.
+Each has run once more in a repository with a change that is not committed, with {batch} as the batch size, which no
+application logs by itself. The table says what was then found in the files that it had left: in its store, in commits
+of DVC's, and for the bare application in Hydra's output folder, which the others have besides.
 
-| | code | the change | configuration | inputs | outputs | packages | a sweep | after kill -9 |
-|---|---|---|---|---|---|---|---|---|
-| bare Hydra | no | no | whole | no | where they were written | no | folders | nothing is told |
-| mlflow | commit | no | by hand | by hand | copies | no | by hand | RUNNING for ever |
-| wandb offline | commit | no | by hand | by hand | links to them | yes | no | nothing is told |
-| sacred | copies, MD5 | in the copies | by hand | by hand | copies | what it sees | no | RUNNING for ever |
-| dvclive | no | no | by hand | through DVC | MD5, beside them | no | no | nothing is told |
-| papermill | no | no | parameters | no | in the notebook | no | no | the cells so far |
-| deriva-ml | commit, hash | yes | whole | RIDs, versions | copies, MD5 | yes | parent, children | Failed, resumable |
+{table}
+
+What a search can't tell, by their documentation:
+
+| | parameters and metrics | inputs | a sweep | after kill -9 |
+|---|---|---|---|---|
+| bare Hydra | no metrics | no | folders | nothing is told |
+| mlflow | by hand | by hand | by hand | RUNNING for ever |
+| wandb offline | by hand | by hand | by hand, as a group | nothing is told |
+| sacred | by hand | by hand | no | RUNNING for ever |
+| dvclive | by hand | through DVC | no | nothing is told |
+| papermill | parameters | no | no | the cells so far |
+| deriva-ml | parameters; metrics by hand | RIDs, versions | parent, children | Failed, resumable |
 """
 
 
@@ -92,26 +95,31 @@ def main() -> int:
     parser.add_argument("--listed", type=int, default=1000, help="runs in the list")
     parser.add_argument("--only", default=",".join(PEERS), help="peers, with commas between (%(default)s)")
     args = parser.parse_args()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled is kept, as a user's Python does
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
         folder = Path(name)
         peers, lacking = install(folder / "environments", [peer for peer in args.only.split(",") if peer])
         calls = dict(subjects(folder, peers, running))
         about = " ".join([*([f"With {versions(peers)}."] if peers else []), *lacking])
-        codes = [tell("How long does one run take?", alternate(calls, args.runs), about)]
-        codes.append(report("What does each of them record?", {}, [], RECORDED))
-        cold = {name: partial(without_compiled, *one.args) for name, one in calls.items()}
-        about = "As the first run after an installation, when Python has compiled none of the modules."
-        codes.append(tell("How long does one run take, cold?", alternate(cold, 3, warm_ups=0), about))
-        times = {"basic": args.sweeps, "joblib": args.sweeps, "submitit_local": 1}  # each of its jobs starts a Python
-        codes += [sweep(calls, args.jobs, runs, launcher) for launcher, runs in times.items()]
-        if "mlflow" in peers:
-            url = calls["mlflow, server"].args[2]["TRACKING"]
-            stores = {"mlflow, SQLite": server_store(folder), "mlflow, server": url}
-            codes.append(lists(folder, str(peers["mlflow"]), stores, args))
-        else:
-            codes.append(cannot(LISTS, "mlflow is not among the peers; `insight` has the times of deriva-ml."))
-    return max(codes)
+        parts = {
+            "How long does one run take?": lambda title: tell(title, alternate(calls, args.runs), about),
+            "How long does one run take, cold?": partial(cold, calls),
+            "What does each of them record?": lambda title: report(
+                title, {}, [], RECORDED.format(batch=BATCH, table=records(folder, calls))
+            ),
+        }
+        for launcher in LAUNCHERS:
+            runs = 1 if launcher == "submitit_local" else args.sweeps  # each of its jobs starts a Python
+            question = f"How long does a sweep of {args.jobs} jobs take, {launcher}?"
+            parts[question] = partial(sweep, calls, args.jobs, runs, launcher)
+        parts["How long does it take to list and compare runs?"] = partial(lists, folder, calls, peers, args)
+        return each(parts)
+
+
+def cold(calls: Mapping[str, partial[object]], title: str) -> int:
+    """The first run after an installation, when Python has compiled none of the modules."""
+    subjects = {name: partial(without_compiled, *one.args) for name, one in calls.items()}
+    about = "As the first run after an installation, when Python has compiled none of the modules."
+    return tell(title, alternate(subjects, 2, warm_ups=0), about)
 
 
 def without_compiled(argv: list[str], cwd: Path, env: Mapping[str, str]) -> object:
@@ -120,18 +128,28 @@ def without_compiled(argv: list[str], cwd: Path, env: Mapping[str, str]) -> obje
         return call(argv, cwd, {**env, "PYTHONPYCACHEPREFIX": compiled})
 
 
-def sweep(calls: Mapping[str, partial[object]], jobs: int, runs: int, launcher: str) -> int:
+def sweep(calls: Mapping[str, partial[object]], jobs: int, runs: int, launcher: str, title: str) -> int:
     """Sweeps of each subject under one launcher."""
     numbers = ",".join(str(number) for number in range(1, jobs + 1))
     chosen = ("--multirun", f"model_config.epochs={numbers}", *LAUNCHERS[launcher])
     samples = alternate({name: partial(one, *chosen) for name, one in calls.items()}, runs, warm_ups=0)
-    return tell(f"How long does a sweep of {jobs} jobs take, {launcher}?", samples, jobs=jobs)
+    return tell(title, samples, jobs=jobs)
 
 
-def lists(folder: Path, python: str, tracking: Mapping[str, str], args: argparse.Namespace) -> int:
+def lists(
+    folder: Path,
+    calls: Mapping[str, partial[object]],
+    peers: Mapping[str, Path],
+    args: argparse.Namespace,
+    title: str,
+) -> int:
     """Runs in a list, and side by side: ours and mlflow's, each in a process of its own."""
     from insight import Place, record_many, record_sweep
 
+    if "mlflow" not in peers:
+        raise LackingError("mlflow is not among the peers; `insight` has the times of deriva-ml.")
+    python, url = str(peers["mlflow"]), calls["mlflow, server"].args[2]["TRACKING"]
+    tracking = {"mlflow, SQLite": server_store(folder), "mlflow, server": url}
     (folder / "listed").mkdir()
     place = Place(folder / "listed")
     record_many(place, args.listed)
@@ -143,7 +161,7 @@ def lists(folder: Path, python: str, tracking: Mapping[str, str], args: argparse
     for name, url in tracking.items():
         asked[f"{name}, list"] = command(python, "-c", MLFLOW_LISTS, url)
         asked[f"{name}, compare"] = command(python, "-c", MLFLOW_COMPARES, url, theirs)
-    samples = alternate(asked, args.runs)
+    samples = alternate(asked, min(args.runs, 3))
     figures = [
         Figure(
             f"deriva-ml / {name}, {what}",
@@ -153,7 +171,7 @@ def lists(folder: Path, python: str, tracking: Mapping[str, str], args: argparse
         for what in ("list", "compare")
         for name in tracking
     ]
-    return report(LISTS, samples, figures, UNLISTED.format(count=args.listed))
+    return report(title, samples, figures, UNLISTED.format(count=args.listed))
 
 
 def tell(title: str, samples: Mapping[str, Sample], about: str = "", jobs: int = 0) -> int:
@@ -167,4 +185,4 @@ def tell(title: str, samples: Mapping[str, Sample], about: str = "", jobs: int =
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

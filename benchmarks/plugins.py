@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 
-from _harness import Figure, report
+from _harness import Figure, program, report
 
 CODE = """
 import json, time
@@ -41,4 +41,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

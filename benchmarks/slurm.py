@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from _harness import Figure, Sample, cannot, report
+from _harness import Figure, Sample, cannot, program, report
 from sweeps import COMMANDS, make_project, timed
 
 MOST_AFTER_SACCT_S = 5.0
@@ -139,5 +139,4 @@ def measure(root: Path, env: dict[str, str], options: argparse.Namespace) -> int
 
 
 if __name__ == "__main__":
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    sys.exit(main())
+    program(main)

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from textwrap import dedent
 
-from _harness import Figure, alternate, command, report
+from _harness import Figure, alternate, command, program, report
 
 ENVIRONMENT = Path(sys.executable).parent
 TOLD = {  # what each command of ours is asked, besides a run
@@ -200,4 +200,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

@@ -1,8 +1,8 @@
 """
 What does each job of a sweep add, and what does it ask of the server?
 
-    python benchmarks/sweeps.py                        20, 100 and 500 jobs, basic and joblib with 2 workers
-    python benchmarks/sweeps.py --jobs 20 --runs 3
+    python benchmarks/sweeps.py                        20 and 100 jobs, basic and joblib with 2 workers
+    python benchmarks/sweeps.py --jobs 20 500 --runs 5
     python benchmarks/sweeps.py --jobs                 only the requests
 
 The bare application has the same configuration, launcher and number of jobs, and a task that does nothing. Requests
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from _harness import Figure, Sample, alternate, command, report
+from _harness import Figure, Sample, alternate, command, program, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 from meddling_proxy import MeddlingProxy
@@ -131,7 +130,7 @@ def _port(server: LocalServer) -> int:
 def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, nargs="*", default=[20, 100, 500])
+    parser.add_argument("--jobs", type=int, nargs="*", default=[20, 100])
     parser.add_argument("--launchers", nargs="+", choices=LAUNCHERS, default=list(LAUNCHERS))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of jobs, by what they record")
     parser.add_argument("--runs", type=int, default=3)
@@ -144,7 +143,7 @@ def main() -> int:
         for launcher in options.launchers:
             added: list[float] = []
             for jobs in options.jobs:
-                bare, ours = measure(root, env, launcher, jobs, options.runs if jobs <= MANY else 1)
+                bare, ours = measure(root, env, launcher, jobs, options.runs if jobs < MANY else 1)
                 samples |= {ours.name: ours, bare.name: bare}
                 added.append((ours.median - bare.median) / jobs)
                 name = f"{launcher}, {jobs} jobs"
@@ -156,5 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    sys.exit(main())
+    program(main)

@@ -23,13 +23,15 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
-from _environments import LackingError, environment
-from _harness import Figure, cannot, report
+import psutil
+from _environments import environment
+from _harness import Figure, each, program, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 from meddling_proxy import MeddlingProxy
@@ -216,24 +218,19 @@ def main() -> int:
     parser.add_argument("--gib", type=float, default=4, help="size of the largest file (%(default)s)")
     parser.add_argument("--mlflow", type=Path, help="the Python of an environment that has mlflow")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its servers end with it
     folder = Path(tempfile.mkdtemp(prefix="transfer-benchmark-"))
     try:
         with ExitStack() as running:
             bench = Bench(folder, running.enter_context(served(folder / "server")), args.mlflow, running)
-            return max(measure(name, bench, args) for name in args.only.split(","))
+            return each({PARTS[name]: partial(measure, name, bench, args) for name in args.only.split(",")})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(name: str, bench: Bench, args: argparse.Namespace) -> int:
-    """One part, or why it can't be measured here; an exit code."""
+def measure(name: str, bench: Bench, args: argparse.Namespace, title: str) -> int:
+    """One part; an exit code."""
     part = globals()[name]
-    try:
-        figures = list(part(bench, args))
-    except LackingError as why:
-        return cannot(PARTS[name], str(why))
-    return report(PARTS[name], {}, figures, part.__doc__)
+    return report(title, {}, part(bench, args), part.__doc__)
 
 
 def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
@@ -277,8 +274,8 @@ def large(bench: Bench, args: argparse.Namespace) -> Iterator[Figure]:
         yield Figure.median(f"{mib} MiB: deriva-ml / mlflow", ratios(rates, theirs), 2, at_least=True)
         yield Figure.median(f"{mib} MiB: deriva-ml, served / mlflow", ratios(served, theirs), None)
         yield Figure(f"{mib} MiB: memory of the client, at most", max(peaks), 150, "MB")
-        for name, each in (("deriva-ml", rates), ("deriva-ml, served", served), ("mlflow", theirs)):
-            yield Figure.median(f"{mib} MiB: {name}", each, None, "MiB/s")
+        for name, speeds in (("deriva-ml", rates), ("deriva-ml, served", served), ("mlflow", theirs)):
+            yield Figure.median(f"{mib} MiB: {name}", speeds, None, "MiB/s")
 
 
 def resume(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
@@ -388,7 +385,7 @@ def mlflow_server(python: Path, folder: Path) -> Iterator[str]:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_for(f"http://127.0.0.1:{port}/health", process, home / "log")
-            time.sleep(5)  # its workers start after it has answered
+            _wait_until_idle(process.pid)
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # it leaves workers behind otherwise
@@ -406,5 +403,24 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(f"the server of mlflow ended: {log.read_text()[-2000:]}")
 
 
+def _wait_until_idle(pid: int, most_s: float = 120) -> None:
+    """Its workers go on starting once it has answered, and would take time from whoever is measured first."""
+    until, used = time.monotonic() + most_s, -1.0
+    while time.monotonic() < until:
+        before, used = used, _used_s(pid)
+        if used - before < 0.1:
+            return
+        time.sleep(2)  # in which a worker that starts takes more
+
+
+def _used_s(pid: int) -> float:
+    """The time that a process and its children have had of the processors."""
+    parent, used = psutil.Process(pid), 0.0
+    for process in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # some of them are short
+            used += sum(process.cpu_times()[:2])
+    return used
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

@@ -38,6 +38,32 @@ try:
 finally:
     server.kill()
 '''
+PARTS = '''"""Which parts are told?"""
+from _harness import Figure, LackingError, each, program, report
+
+def part(value, title):
+    if value == "lacking":
+        raise LackingError("no cluster.")
+    return report(title, {}, [Figure(title.split()[1], 6 / value, None, "")])
+
+def main():
+    questions = {"The first": 3, "What fails?": 0, "What lacks?": "lacking", "The last": 2}
+    return each({title: lambda title, value=value: part(value, title) for title, value in questions.items()})
+
+program(main)
+'''
+ALONE = '''"""What is left?"""
+import subprocess, sys, time
+from _harness import program
+
+def main():
+    code = "import subprocess, sys; daemon = [sys.executable, '-c', 'import time; time.sleep(600)']"
+    code += "; print(subprocess.Popen(daemon, start_new_session=True).pid, flush=True)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    time.sleep(600)
+
+program(main)
+'''
 SMALL = [
     ("plugins", "--runs", "1"),
     ("startup", "--runs", "1"),
@@ -145,9 +171,23 @@ def test_a_benchmark_that_fails_keeps_what_it_found_before(project: Path):
     done = run(project)
 
     assert done.returncode == 1
-    assert "failed, and as before: fast, new" in done.stdout
+    assert "failed: fast, new" in done.stdout
     assert "133 x" in page(project)
     assert "Not measured for this checkout: `uv run nox -s bench -- new` does it." in page(project)
+
+
+def test_a_part_that_fails_leaves_the_others_their_tables(project: Path):
+    """Twelve minutes of a benchmark are not lost for one peer that can't do the thirteenth."""
+    (project / "benchmarks" / "fast.py").write_text(PARTS)
+    done = run(project, "fast")
+
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "It failed on its way: what stands here is right, and not all." in page(project)
+    assert "| first | 2 |" in page(project)
+    assert "### What fails?\n\nNot measured: it failed; what the benchmark has printed says why." in page(project)
+    assert "### What lacks?\n\nNot measured: no cluster." in page(project)
+    assert "| last | 3 |" in page(project)
 
 
 def test_the_page_can_be_written_anew_without_measuring(project: Path):
@@ -181,6 +221,25 @@ def test_a_benchmark_comes_to_its_end(arguments: tuple[str, ...]):
     )  # fmt: skip
 
     assert done.returncode in (0, 3), done.stderr  # 3: a bound is missed, of which a test says nothing
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_benchmark_that_is_ended_leaves_no_process(project: Path, number: signal.Signals):
+    """Run alone, too, and a daemon as well: mlflow's server has sessions of its own."""
+    (project / "benchmarks" / "alone.py").write_text(ALONE)
+    with subprocess.Popen(
+        [sys.executable, "benchmarks/alone.py"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout
+        daemon = psutil.Process(int(process.stdout.readline()))
+        process.send_signal(number)
+        process.wait(120)
+
+    assert not daemon.is_running()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
