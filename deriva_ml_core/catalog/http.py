@@ -238,7 +238,7 @@ class HttpClient:
         return CatalogUnreachable(f"{self.hostname} gave no answer to {method} {_short(path)}{doubt}", url=url)
 
     def _refused(self, method: str, path: str, answer: BaseHTTPResponse) -> DerivaMLException:
-        text = _reason(answer)
+        text = _reason(answer).removeprefix(f"{answer.status} ")  # as ERMrest's and Hatrac's words begin
         answer.release_conn()
         if answer.status == 401:
             return DerivaMLAuthenticationError(self.login_advice())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,7 @@ from deriva_ml_core.datasets.history import (
 from deriva_ml_core.datasets.members import parent_datasets
 from deriva_ml_core.datasets.names import names_of
 from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart, as_part
-from deriva_ml_core.errors import DerivaMLDatasetNotFound, DerivaMLException
+from deriva_ml_core.errors import CatalogError, DerivaMLDatasetNotFound, DerivaMLException
 
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Table
@@ -158,16 +159,18 @@ class DatasetFacts:
             >>> made.increment_dataset_version("major", "As in the paper")
             <DatasetVersion('1.0.0')>
         """
-        above = parent_datasets(self.session, [self.dataset_rid])
-        records = read_datasets(self.session, above, deleted=True)
-        if self.dataset_rid in records and records[self.dataset_rid].deleted:
-            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
-        released = release(
-            self.session,
-            next_versions(records.values(), as_part(component)),
-            description=description,
-            execution_rid=execution_rid or self.execution_rid,
-        )
+        part, execution = as_part(component), execution_rid or self.execution_rid
+        versions = self._next_versions(part)
+        while True:
+            try:
+                released = release(self.session, versions, description=description, execution_rid=execution)
+            except CatalogError as err:
+                # Somebody else may have released these since we looked: then what we changed belongs to the next ones.
+                taken = versions
+                if err.status != HTTPStatus.CONFLICT or (versions := self._next_versions(part)) == taken:
+                    raise
+            else:
+                break
         self.refresh()
         return released[self.dataset_rid].dataset_version
 
@@ -190,6 +193,14 @@ class DatasetFacts:
         return self.session.record_url(self.dataset_rid)
 
     # --- inside ---
+
+    def _next_versions(self, part: VersionPart) -> dict[str, DatasetVersion]:
+        """Of this dataset and of those it is nested in."""
+        above = parent_datasets(self.session, [self.dataset_rid])
+        records = read_datasets(self.session, above, deleted=True)
+        if self.dataset_rid in records and records[self.dataset_rid].deleted:
+            raise DerivaMLDatasetNotFound(f"dataset {self.dataset_rid} was deleted")
+        return next_versions(records.values(), part)
 
     def _refuse_deleted(self) -> None:
         """Whoever deleted it must not find that it has changed since; this handle may be older than that."""

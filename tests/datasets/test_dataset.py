@@ -1,5 +1,8 @@
 """Datasets in a catalog: members, versions, nesting."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from deriva_ml_core.catalog import rows
@@ -15,6 +18,7 @@ from deriva_ml_core.datasets.dataset import (
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.datasets.versions import DatasetVersion, VersionPart
 from deriva_ml_core.errors import (
+    CatalogError,
     DerivaMLDatasetNotFound,
     DerivaMLInvalidTerm,
     DerivaMLTableTypeError,
@@ -78,6 +82,30 @@ def test_wrong_members_change_nothing(image_session, images):
 
     assert member_rids(dataset) == []
     assert versions(dataset) == ["0.1.0"]
+
+
+def test_who_releases_at_once_gets_versions_of_their_own(image_session, connect, dataset, images):
+    """Executions of a sweep add to one dataset: nobody's members are left without a version, or refused."""
+    start = threading.Barrier(6)
+
+    def change(rid):
+        mine = lookup_dataset(connect(image_session.catalog_id), dataset.dataset_rid)
+        start.wait()
+        (mine.delete_dataset_members if rid in images[:4] else mine.add_dataset_members)([rid])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(change, images))
+
+    assert versions(dataset)[3:] == [f"1.{minor}.0" for minor in range(1, 7)]
+    assert member_rids(dataset, version="1.6.0") == member_rids(dataset) == sorted(images[4:])
+
+
+def test_a_conflict_that_is_none_of_versions_is_told(image_session, dataset):
+    """It would not pass by trying again."""
+    with pytest.raises(CatalogError, match="9-ZZZZ"):
+        dataset.increment_dataset_version("minor", execution_rid="9-ZZZZ")
+
+    assert versions(dataset)[-1] == "1.0.0"
 
 
 def test_a_released_version_is_that_moment(image_session, dataset, images):
