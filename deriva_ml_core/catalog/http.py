@@ -238,7 +238,7 @@ class HttpClient:
         return CatalogUnreachable(f"{self.hostname} gave no answer to {method} {_short(path)}{doubt}", url=url)
 
     def _refused(self, method: str, path: str, answer: BaseHTTPResponse) -> DerivaMLException:
-        text = _reason(answer).removeprefix(f"{answer.status} ")  # as ERMrest's and Hatrac's words begin
+        text = _reason(answer)
         answer.release_conn()
         if answer.status == 401:
             return DerivaMLAuthenticationError(self.login_advice())
@@ -246,8 +246,9 @@ class HttpClient:
             return DerivaMLAuthenticationError(
                 f"{self.hostname} does not allow you to {method} {_short(path)}: {text or 'no right'}"
             )
+        words = text.removeprefix(f"{answer.status} ")  # ERMrest's and Hatrac's begin with it
         return CatalogError(
-            f"{self.hostname} refused {method} {_short(path)}: {answer.status} {text}".rstrip(),
+            f"{self.hostname} refused {method} {_short(path)}: {answer.status} {words}".rstrip(),
             url=self.base_url + path,
             status=answer.status,
         )

@@ -30,9 +30,9 @@ def test_what_says_the_same_twice_is_asked_again(method, status):
 
 
 def test_a_server_that_stays_broken_is_an_error_in_the_end():
-    """Repeats are bounded, and the last answer is told."""
+    """Repeats are bounded, and the last answer is told, with its status once."""
     with (
-        client_of(lambda *_: (503, b"down for maintenance")) as (client, seen),
+        client_of(lambda *_: (503, b"503 down for maintenance")) as (client, seen),
         pytest.raises(CatalogError, match=r"host\.example refused GET /x: 503 down for maintenance") as caught,
     ):
         client.request("GET", "/x")
