@@ -110,7 +110,7 @@ class HttpClient:
         self._make_pool = partial(_pool, parts.scheme, parts.hostname or "", pool_size)
         self._pool, self._process = self._make_pool(), os.getpid()
         self._ours: tuple[str, urllib3.HTTPConnectionPool] | None = None
-        self._small: tuple[str, SmallGets | None] | None = None
+        self._small: dict[str, SmallGets | None] = {}  # by the URL of the server
         self.requests_sent = 0
 
     def request(
@@ -161,13 +161,14 @@ class HttpClient:
         Args:
             path: as of `request`.
         """
-        small = self._small
-        if small is None or small[0] != self.base_url:
-            small = self._small = (self.base_url, _small_gets(self.base_url, self._headers))
-        if small[1] is None:
+        base_url = self.base_url
+        if base_url not in self._small:  # of threads that make one at once, all use the first: it is the one closed
+            self._small.setdefault(base_url, _small_gets(base_url, self._headers))
+        small = self._small[base_url]
+        if small is None:
             return None
         self.requests_sent += 1
-        return small[1].get(path, size_bytes, (self.patience.connect_timeout_s, self.patience.read_timeout_s))
+        return small.get(path, size_bytes, (self.patience.connect_timeout_s, self.patience.read_timeout_s))
 
     @contextmanager
     def timeouts(self, seconds: tuple[float, float] | None) -> Iterator[None]:
@@ -184,9 +185,9 @@ class HttpClient:
         """Close every connection; a later request opens a new one."""
         self._pool.clear()
         self._ours = None
-        small, self._small = self._small, None
-        if small is not None and small[1] is not None:
-            small[1].close()
+        for small in self._small.values():
+            if small is not None:
+                small.close()
 
     # --- inside ---
 

@@ -106,6 +106,31 @@ def test_small_objects_come_over_https_too(server, tmp_path):
     assert refused == "AttributeError: 'NoneType' object has no attribute 'content'"
 
 
+def test_threads_that_ask_at_once_share_what_is_closed_at_the_end(server, tmp_path):
+    """A connection that one of them opened, and that another's took the place of, would stay open for ever."""
+    hostname, token, certificate = server
+    store_login(tmp_path, hostname, token)
+    together = (
+        "import threading\n"
+        "    session.client.request('PUT', '/hatrac/together', body=b'content')\n"
+        "    gate, found = threading.Barrier(8), []\n"
+        "    def one():\n"
+        "        gate.wait()\n"
+        "        found.append(session.client.get_small('/hatrac/together', 7).content.decode())\n"
+        "    threads = [threading.Thread(target=one) for _ in range(8)]\n"
+        "    [thread.start() for thread in threads]\n"
+        "    [thread.join() for thread in threads]\n"
+        "    print(*found)"
+    )
+
+    fetched, complained = ask(
+        connecting(hostname, together), tmp_path, REQUESTS_CA_BUNDLE=certificate, PYTHONWARNINGS="default"
+    )
+
+    assert fetched.split() == ["content"] * 8
+    assert complained == ""
+
+
 def test_a_certificate_that_nobody_vouches_for_is_refused(server, tmp_path):
     """A login is not sent to a machine that only claims to be the host; the line says how to vouch for it."""
     hostname, token, _ = server
