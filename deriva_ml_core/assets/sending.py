@@ -108,7 +108,7 @@ class Sender:
         """
         The file's MD5; that of a large one is kept, so that a later command goes on without reading it all again.
 
-        A store in this process takes the file in at the same time, so that it is read once.
+        An embedded catalog on this machine takes the file in at the same time, so that it is read once.
         """
         if self._by_call and stat.st_size > SMALL_BYTES and (md5 := objects.take_in(self._session, file.path, advance)):
             return md5

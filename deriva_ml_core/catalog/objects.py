@@ -128,7 +128,10 @@ def take_in(session: CatalogSession, path: Path, progress: Progress | None = Non
     Begin to store a file whose MD5 nobody knows yet, which names the object: `put_file` of it then has little to do.
 
     Returns:
-        The MD5 as lower-case hex; None where the server is not in this process, or can't take it.
+        The MD5 as lower-case hex; None where the server is no embedded catalog on this machine, or can't take it.
+
+    Raises:
+        CatalogUnreachable: no answer.
     """
     return session.object_store.take_in(path, progress or (lambda _: None)) if session.object_store else None
 

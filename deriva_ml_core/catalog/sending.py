@@ -111,7 +111,7 @@ class Upload:
         return answer
 
     def by_call(self, store: ObjectStore) -> str | None:
-        """Into a server inside this process; None where a request would say why not."""
+        """By the ways that an embedded catalog has besides PUT; None where a PUT would say why not."""
         return store.store_object(
             self.target,
             self.file,

@@ -159,7 +159,7 @@ def _no_root(root: Path) -> str:
 def _connect_served(url: str, catalog_id: str | int, **options: Any) -> CatalogSession:
     """The login is the one that deriva's credential file has for the URL's host and port."""
     from deriva_ml_core.catalog.nearby import ServedFiles
-    from deriva_ml_core.catalog.object_store import ServedStore
+    from deriva_ml_core.catalog.served_store import ServedStore
     from deriva_ml_core.catalog.session import CatalogSession, stored_credential
 
     netloc = urlsplit(url).netloc

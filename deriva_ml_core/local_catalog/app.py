@@ -1,8 +1,8 @@
 """
 The WSGI application: which service answers, who asks, and how a refusal becomes an answer, in one place.
 
-    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py     /deposit  hatrac/deposits.py
-    /authn  authn.py                 /near  near.py
+    /ermrest  ermrest/service.py     /hatrac  hatrac/service.py      /authn  authn.py
+    /deposit  hatrac/deposits.py     /content  hatrac/contents.py    /near  near.py
     anything else: 404 in HTML
 
 A service is an object with `handle(request) -> Response`; it raises `errors.Refusal` for everything that is not 2xx.
@@ -23,6 +23,7 @@ from .authn import AuthnService, Doorkeeper
 from .ermrest.service import ErmrestService
 from .errors import BadRequest, Busy, Forbidden, NotFound, NotModified, Refusal, StorageFull, Unrouted
 from .hatrac.bulk import SmallObject
+from .hatrac.contents import ContentService
 from .hatrac.deposits import DepositService
 from .hatrac.intake import Described, Progress
 from .hatrac.service import HatracService
@@ -59,10 +60,12 @@ class Application:
         self.root = root
         self._doorkeeper = Doorkeeper(Users(root.registry), process_token=process_token)
         self._hatrac = HatracService(root)
+        self._contents = ContentService(self._hatrac.prepared)
         self._services: dict[str, Service] = {
             "ermrest": ErmrestService(root),
             "hatrac": self._hatrac,
             "authn": AuthnService(self._doorkeeper),
+            "content": self._contents,
             "deposit": DepositService(self._hatrac.store_small),
             "near": NearService(self._hatrac.locate),
         }
@@ -70,6 +73,10 @@ class Application:
     def mount(self, services: Mapping[str, Service]) -> None:
         """Let others answer below further first path segments, such as pages for people; "" is the root itself."""
         self._services = {**services, **self._services}
+
+    def close(self) -> None:
+        """Let go of files that are held; no request is answered any more."""
+        self._contents.close()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""

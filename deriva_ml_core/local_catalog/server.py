@@ -236,6 +236,7 @@ class _Running:
         atexit.unregister(self.stop)
         _stop_server(self._server)
         self._thread.join(timeout=5)
+        self.application.close()
         self._root.close()
 
     def abandon(self) -> None:

@@ -17,7 +17,7 @@ from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
 from deriva_ml_core.catalog.http import HttpClient, Patience
-from deriva_ml_core.catalog.object_store import ServedStore
+from deriva_ml_core.catalog.served_store import ServedStore
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogUnreachable, WorkingFolderError
 from deriva_ml_core.schema.install import install_schema

@@ -12,7 +12,8 @@ import pytest
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import objects, rows
-from deriva_ml_core.catalog.object_store import ServedStore, SmallObject
+from deriva_ml_core.catalog.object_store import SmallObject
+from deriva_ml_core.catalog.served_store import ServedStore
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema

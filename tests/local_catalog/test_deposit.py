@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deriva_ml_core.catalog.http import HttpClient
-from deriva_ml_core.catalog.object_store import ServedStore, SmallObject
+from deriva_ml_core.catalog.object_store import SmallObject
+from deriva_ml_core.catalog.served_store import ServedStore
 from deriva_ml_core.errors import CatalogUnreachable
 
 KIND = "application/x-deriva-ml-objects"

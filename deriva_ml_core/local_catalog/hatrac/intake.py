@@ -23,6 +23,7 @@ from typing import BinaryIO
 from ..auth import Client
 from ..errors import BadRequest, NotFound
 from . import directory, metadata
+from .metadata import Metadata
 from .names import parse_target, url
 from .objects import SameContent, add_version, check_sums
 from .resources import Resources, find_object
@@ -44,7 +45,7 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class Taken:
     """Content that waits to be an object, in a file that is locked while it is open; `name` says of which file."""
 
     name: str
@@ -63,7 +64,7 @@ class Intake:
 
     def __init__(self, resources: Resources) -> None:
         self._resources, self._store = resources, resources.store
-        self._taken: dict[Path, _Taken] = {}
+        self._taken: dict[Path, Taken] = {}
         self._lock = Lock()
 
     def take_in(self, source: Path, progress: Progress) -> str:
@@ -99,31 +100,9 @@ class Intake:
             OSError, BadRequest: see take_in; or the file is not what its MD5 says.
             Refusal: as PUT.
         """
-        target = parse_target(raw_path)
-        if target.version or target.sub or not target.path:
-            raise BadRequest(f"{raw_path} is no name of an object.")
-        told = metadata.from_mapping(
-            {
-                metadata.MD5: described.md5,
-                metadata.TYPE: described.content_type,
-                metadata.DISPOSITION: described.disposition,
-            }
-        )
-        same = SameContent(told[metadata.MD5])
+        path, told = parse_described(raw_path, described)
         with self._content(source, progress) as incoming:
-            check_sums(told, incoming)
-            version = self._there(target.path, same) or add_version(
-                self._resources, client, target.path, incoming, told, parents=True, check=same
-            )
-        return url(target.path, version)
-
-    def _there(self, path: str, same: SameContent) -> str | None:
-        """A look before anything is written; what counts is the look inside the transaction."""
-        with self._resources.registry.reading() as db:
-            try:
-                return same(directory.current(db, find_object(db, path).name))
-            except NotFound:
-                return None
+            return make_version(self._resources, client, path, told, incoming)
 
     @contextmanager
     def _content(self, source: Path, progress: Progress) -> Iterator[Incoming]:
@@ -144,12 +123,15 @@ class Intake:
         finally:
             taken.drop()
 
-    def _copied(self, source: Path, progress: Progress) -> "_Taken":
+    def _copied(self, source: Path, progress: Progress) -> Taken:
         with source.open("rb", buffering=0) as content:
             name = _name_of(source, os.fstat(content.fileno()))
-            path, copy = self._store.growing_file(name)
             try:
-                return _Taken(name, path, copy, _copy(content, path, copy, progress))
+                path, copy = self._store.growing_file(name)
+            except BlockingIOError:  # another process copies it
+                path, copy = self._store.new_file()
+            try:
+                return Taken(name, path, copy, _copy(content, path, copy, progress))
             except OSError:  # no room, say: nobody can use what was copied
                 with copy:
                     path.unlink(missing_ok=True)
@@ -157,6 +139,49 @@ class Intake:
             except BaseException:  # Ctrl-C too; what was copied stays for the next
                 copy.close()
                 raise
+
+
+def parse_described(raw_path: str, described: Described) -> tuple[str, Metadata]:
+    """
+    The name of an object, and what is told of it.
+
+    Raises:
+        BadRequest: it is no name, or what is told is malformed.
+    """
+    target = parse_target(raw_path)
+    if target.version or target.sub or not target.path:
+        raise BadRequest(f"{raw_path} is no name of an object.")
+    told = {
+        metadata.MD5: described.md5,
+        metadata.TYPE: described.content_type,
+        metadata.DISPOSITION: described.disposition,
+    }
+    return target.path, metadata.from_mapping(told)
+
+
+def make_version(resources: Resources, client: Client, path: str, told: Metadata, incoming: Incoming) -> str:
+    """
+    Make content the current version of an object, unless it is that already; its URL.
+
+    Raises:
+        BadRequest: it is not what is told of it.
+        Refusal: as PUT.
+    """
+    check_sums(told, incoming)
+    same = SameContent(told[metadata.MD5])
+    version = _there(resources, path, same) or add_version(
+        resources, client, path, incoming, told, parents=True, check=same
+    )
+    return url(path, version)
+
+
+def _there(resources: Resources, path: str, same: SameContent) -> str | None:
+    """A look before anything is written; what counts is the look inside the transaction."""
+    with resources.registry.reading() as db:
+        try:
+            return same(directory.current(db, find_object(db, path).name))
+        except NotFound:
+            return None
 
 
 def _name_of(source: Path, stat: os.stat_result) -> str:

@@ -94,6 +94,11 @@ class HatracService:
         self._prepare()
         return store_small(self._resources, client, batches)
 
+    def prepared(self) -> Resources:
+        """What answers below other segments share with the handlers."""
+        self._prepare()
+        return self._resources
+
     def _prepare(self) -> None:
         """Make tables and folders on first use: a process that stores no object does not wait for them."""
         with self._preparing:

@@ -79,7 +79,7 @@ class ContentStore:
         if size_bytes is not None and size_bytes <= SMALL_BYTES:
             yield _small(body, size_bytes, md5=md5)
             return
-        path, opened = self._new_file()
+        path, opened = self.new_file()
         try:
             with opened as file:
                 large = size_bytes is None or size_bytes >= PARALLEL_FROM_BYTES
@@ -91,7 +91,7 @@ class ContentStore:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def _new_file(self) -> tuple[Path, BinaryIO]:
+    def new_file(self) -> tuple[Path, BinaryIO]:
         """A new file under a lock. Between making and locking it, another process may take it for left behind."""
         while True:
             path = self._incoming / f"put-{secrets.token_hex(16)}"
@@ -105,8 +105,10 @@ class ContentStore:
         """
         A file that outlives its process, under a lock; the one of this name where it was left unfinished.
 
-        A file that has become content is not among them: whatever is written to it would change the content. One that
-        another process writes is not, either; then it is a new one, which does not outlive its process.
+        A file that has become content is not among them: whatever is written to it would change the content.
+
+        Raises:
+            BlockingIOError: somebody else writes it.
         """
         path = self._incoming / f"grow-{name}"
         while True:
@@ -119,13 +121,26 @@ class ContentStore:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.close()
-                return self._new_file()
+                raise
             found = os.fstat(file.fileno())
             if _is_at(found, path):  # else somebody removed it, under the lock that we have now
                 if found.st_nlink == 1:
                     return path, file
                 path.unlink()
             file.close()
+
+    def grown_bytes(self, name: str) -> int:
+        """
+        How many bytes of a growing file are there.
+
+        Raises:
+            BlockingIOError: somebody writes it.
+        """
+        with suppress(FileNotFoundError), (self._incoming / f"grow-{name}").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            found = os.fstat(file.fileno())
+            return found.st_size if found.st_nlink == 1 else 0
+        return 0
 
     def keep(self, held: Path | bytes, sha256: bytes, is_known: Callable[[bytes], bool]) -> None:
         """
@@ -264,6 +279,23 @@ def write_at(body: Readable, file: BinaryIO, offset: int, size_bytes: int, *, md
         _copy(body, file, hashes, size_bytes)
     os.fdatasync(file.fileno())
     return hashes.md5
+
+
+def grow(body: Readable, path: Path, file: BinaryIO, size_bytes: int) -> Incoming:
+    """
+    Append a body to a file; the hashes are of all that the file has then, so that nothing of it need be believed.
+
+    Raises:
+        BadRequest: the body ends early.
+    """
+    there = os.fstat(file.fileno()).st_size
+    hashes = Hashes(md5=True, parallel=there + size_bytes >= PARALLEL_FROM_BYTES)
+    with hashes, Flushing(file) as flushing:
+        file.seek(0)
+        for piece in iter(lambda: file.read(_HASHED_BYTES), b""):
+            hashes.update(piece)
+        _copy(body, file, hashes, size_bytes, flushing.written)
+    return Incoming(path, hashes.sha256, hashes.md5, there + size_bytes)
 
 
 def _copy(
