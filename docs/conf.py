@@ -13,5 +13,7 @@ exclude_patterns: list[str] = []
 html_theme = "furo"
 html_title = "deriva-ml"
 html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
