@@ -11,7 +11,7 @@
     │   ├── DerivaMLExecutionNotFound
     │   └── DerivaMLInvalidTerm         not a term of that vocabulary
     ├── DerivaMLTableTypeError          the table exists but is of another kind     exit 2
-    ├── DerivaMLSchemaError             the catalog lacks the deriva-ml schema          exit 2
+    ├── DerivaMLSchemaError             the catalog lacks the deriva-ml schema      exit 2
     ├── DerivaMLAuthenticationError     no login, an expired one, or no right       exit 2
     ├── WorkingFolderError              the working folder can't be written to      exit 2
     ├── CatalogError                    the server refused a request                exit 1

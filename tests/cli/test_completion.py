@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -80,13 +81,21 @@ def test_a_project_that_can_not_be_read_offers_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_the_page_names_every_command(shell):
+    """One that is left out is not completed, and nobody would know why."""
+    scripts = tomllib.loads((PAGE.parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
+    named = set(re.findall(r"[\w-]+", _lines_of(shell)))
+
+    assert {script.removeprefix("deriva-ml-") for script in scripts} <= named
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_on_a_terminal_completes_what_is_typed(shell, guide_project, tmp_path):
     """With the lines of the how-to page, and the TAB key: a subcommand, an option, a choice that the project has."""
     if not shutil.which(shell):
         assert not os.environ.get("CI"), "CI has it: .ci/run installs it"
         pytest.skip(f"needs {shell}")
-    setup = re.search(rf"^```{shell}\n(.+?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "setup").write_text(setup[1])
+    (tmp_path / "setup").write_text(_lines_of(shell))
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "xterm"}
     ours, theirs = pty.openpty()
     command = ["setsid", "--ctty", shell, *SHELLS[shell]]
@@ -107,6 +116,10 @@ def test_a_shell_on_a_terminal_completes_what_is_typed(shell, guide_project, tmp
         os.close(ours)
         process.kill()
         process.wait()
+
+
+def _lines_of(shell: str) -> str:
+    return re.search(rf"^```{shell}\n(.+?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[1]
 
 
 def _read_until(terminal: int, wanted: str) -> None:
