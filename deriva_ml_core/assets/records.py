@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from deriva_ml_core.assets.names import object_name
 from deriva_ml_core.assets.tables import ROLE_TAGS, AssetTables
-from deriva_ml_core.assets.transfer import in_parallel
+from deriva_ml_core.assets.transfer import batched, in_parallel
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import (
     CatalogError,
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.model import Association, Table
     from deriva_ml_core.catalog.session import CatalogSession
 
-Item = TypeVar("Item")
 _MD5S_IN_A_URL = 100
 
 
@@ -148,7 +146,7 @@ class _Recorder:
         """Rows that are in the catalog already, by the name of their object."""
         return {
             object_name(row["URL"]): row
-            for md5s in _batched((file.md5 for file in files), _MD5S_IN_A_URL)
+            for md5s in batched((file.md5 for file in files), _MD5S_IN_A_URL)
             for row in rows.select(self._session, self._table, {"MD5": md5s})
         }
 
@@ -194,10 +192,3 @@ class _Recorder:
     def _link(self, link: Association, rows_in: list[dict[str, Any]]) -> None:
         if rows_in:
             rows.insert(self._session, link.table, rows_in, skip_existing=True)
-
-
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of at most `size` items (itertools.batched is not in Python 3.11)."""
-    waiting = iter(items)
-    while batch := list(islice(waiting, size)):
-        yield batch

@@ -86,6 +86,13 @@ def one_ahead(items: Iterable[Answer]) -> Iterator[Answer]:
             yield item
 
 
+def batched(items: Iterable[Job], size: int) -> Iterator[list[Job]]:
+    """Lists of at most `size` items (itertools.batched is not in Python 3.11)."""
+    waiting = iter(items)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
 def _outcome(job: Job, future: Future[Answer]) -> Outcome[Job, Answer]:
     try:
         return Outcome(job, future.result(), None)

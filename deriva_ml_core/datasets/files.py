@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deriva_ml_core.assets.cache import ObjectCache, place, require_space
 from deriva_ml_core.assets.progress import ProgressCallback, ProgressMeter
-from deriva_ml_core.assets.transfer import Outcome, in_parallel, in_turn, one_ahead
+from deriva_ml_core.assets.transfer import Outcome, batched, in_parallel, in_turn, one_ahead
 from deriva_ml_core.catalog import objects
 from deriva_ml_core.datasets.layout import PayloadFile
 from deriva_ml_core.errors import DerivaMLException
@@ -17,8 +17,10 @@ from deriva_ml_core.errors import DerivaMLException
 if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
 
-# A file that is on this disk already and no larger is sooner put in its place than given to another thread.
+# A file that is on this disk already and no larger is sooner put in its place than given to another thread. So they go
+# there in batches: to two threads, of which one hashes while the other waits for the file system.
 _AT_ONCE_BYTES = 4 * 2**20
+_BATCH_FILES, _NEAR_WORKERS = 64, 2
 _BLOCK_FILES = 1000
 _Job = tuple[PayloadFile, Path | None]  # a file, and where it lies on this disk
 Failure = tuple[PayloadFile, DerivaMLException]
@@ -62,7 +64,9 @@ class _Files:
         there = {file.path for file in absent}
         here: Iterable[_Job] = ((file, None) for file in self._files if file.path not in there)
         far: list[_Job] = []
-        at_once = _failures(in_turn(chain(here, self._near(absent, far)), self._fetch))
+        batches = batched(chain(here, self._near(absent, far)), _BATCH_FILES)
+        done = in_parallel(batches, self._fetch_batch, workers=_NEAR_WORKERS, stop=self._meter.stop)
+        at_once = [failure for batch in done for failure in batch.answer or ()]
         return at_once + _failures(in_parallel(far, self._fetch, workers=workers, stop=self._meter.stop))
 
     def _near(self, absent: Sequence[PayloadFile], far: list[_Job]) -> Iterator[_Job]:
@@ -80,6 +84,9 @@ class _Files:
             urls = [self._own_url(file.url or "") for file in block]
             near = objects.near_files(self._session, urls)
             yield [(file, near.get(url)) for file, url in zip(block, urls, strict=True)]
+
+    def _fetch_batch(self, batch: Sequence[_Job]) -> list[Failure]:
+        return _failures(in_turn(batch, self._fetch))
 
     def _fetch(self, job: _Job) -> None:
         file, near = job

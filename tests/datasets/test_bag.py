@@ -14,7 +14,6 @@ from deriva_ml_core.datasets.dataset import create_dataset
 from deriva_ml_core.datasets.specs import DatasetSpec
 from deriva_ml_core.datasets.versions import DatasetVersion
 from deriva_ml_core.errors import (
-    CatalogError,
     ChecksumMismatch,
     DerivaMLDatasetNotFound,
     DerivaMLException,
@@ -154,25 +153,18 @@ def test_an_index_that_is_no_index_is_made_again(image_session, bag, spec, tmp_p
     assert json.loads(index.read_text())["version"] == "1.0.0"
 
 
-def test_a_partial_download_continues(image_session, spec, images, tmp_path):
+def test_a_partial_download_continues(image_session, local_server, spec, images, tmp_path):
     """One object is missing: the row and file are named, the others stay; the next time only that one is fetched."""
     (row,) = rows.select_by_rids(image_session, "Image", images[1:2]).values()
-    client = image_session.client
-    real = client.request
-
-    def without_one(method, path, **options):
-        if path.startswith(row["URL"].rpartition(":")[0]):
-            raise CatalogError("gone", url=path, status=404)
-        return real(method, path, **options)
-
-    client.request = without_one
-    with pytest.raises(DerivaMLException, match=f"Image/{images[1]}/1.png.*gone"):
+    (content,) = local_server.object_files([row["URL"]])
+    aside = content.rename(tmp_path / "aside")
+    with pytest.raises(DerivaMLException, match=f"Image/{images[1]}/1.png.*404"):
         fetch_bag(image_session, spec, tmp_path / "cache")
-    client.request = real
-    before = client.requests_sent
+    aside.rename(content)
+    before = image_session.client.requests_sent
     fetch_bag(image_session, spec, tmp_path / "cache")
 
-    assert client.requests_sent - before == 2 + 1
+    assert image_session.client.requests_sent - before == 2 + 1
 
 
 def test_wrong_bytes_are_refused(image_session, images, tmp_path):
