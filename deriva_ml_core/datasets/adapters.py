@@ -19,7 +19,7 @@ class Samples(Sequence[tuple[Any, Any]]):
     (file, label) of each asset of a dataset, sorted by RID: a sequence, as PyTorch's DataLoader takes one.
 
     Attributes:
-        rids: of the assets, in the same order. paths, labels: likewise; a label is None where there is none.
+        rids: of the assets, in the same order. paths, labels: likewise; a label has its column's type, or is None.
 
     Args:
         loader: makes of a path what a model takes; the path itself without it.
@@ -28,7 +28,7 @@ class Samples(Sequence[tuple[Any, Any]]):
 
     def __init__(
         self,
-        rows: Iterable[tuple[str, Path, str | None]],
+        rows: Iterable[tuple[str, Path, Any]],
         loader: Callable[[Path], Any] | None = None,
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
@@ -114,7 +114,7 @@ def as_hf_dataset(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> An
 
 def _rows(
     bag: DatasetBag, asset_table: str | None, label: str | None, grouping: Grouping
-) -> Iterable[tuple[str, Path, str | None]]:
+) -> Iterable[tuple[str, Path, Any]]:
     table = asset_table_of(bag, asset_table)
     values = group_values(bag, table, grouping)
     for row in bag.reached_rows(table, recurse=True):

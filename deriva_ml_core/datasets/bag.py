@@ -36,6 +36,8 @@ from deriva_ml_core.schema.generations import ML_SCHEMA
 if TYPE_CHECKING:
     import pandas
 
+    from deriva_ml_core.catalog.tables import Table
+
 Row = dict[str, Any]
 _ASSET_COLUMNS = frozenset({"URL", "Filename", "Length", "MD5"})
 
@@ -231,9 +233,9 @@ class DatasetBag(BagViews):
             found[name] = [row for row in self.get_table_as_dict(name) if row["RID"] in wanted][:limit]
         return found
 
-    def list_dataset_element_types(self) -> list[str]:
-        """Names of the tables that have members here."""
-        return [name for name, *_ in self._element_links()]
+    def list_dataset_element_types(self) -> list[Table]:
+        """The tables that have members here."""
+        return [self._model[self._identity(name)] for name, *_ in self._element_links()]
 
     def list_dataset_children(
         self, recurse: bool = False, _visited: object = None, version: object = None, **extras: object

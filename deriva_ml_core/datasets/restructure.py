@@ -84,9 +84,11 @@ def asset_table_of(bag: DatasetBag, asset_table: str | None) -> str:
     raise DerivaMLValidationError(f"dataset {bag.dataset_rid}: {what}; say which: asset_table=...")
 
 
-def group_values(bag: DatasetBag, table: str, grouping: Grouping) -> Callable[[Mapping[str, Any]], list[str | None]]:
+def group_values(bag: DatasetBag, table: str, grouping: Grouping) -> Callable[[Mapping[str, Any]], list[Any]]:
     """
     A function from an asset's row to its values, one for each of `grouping.by`; None where it has none.
+
+    A value has the type of its column: a number is a number.
 
     Raises:
         DerivaMLValidationError: neither column nor feature; or a feature that `enforce_vocabulary` does not allow.
@@ -119,7 +121,7 @@ def restructure(
     select = type_selector or _known_type(folders)
     planned: dict[tuple[Path, str], Mapping[str, Any]] = {}
     for types, rows in _placed(bag, table):
-        kind = select(types) if types else UNKNOWN
+        kind = _kind(select, types) if types else UNKNOWN
         top = _folder(folders.get(kind, kind.lower()))
         planned |= {(Path(top, *map(_folder, values(row))), row["RID"]): row for row in rows}
     absent = [rid for (_, rid), row in planned.items() if not Path(str(row["Filename"])).is_file()]
@@ -151,14 +153,21 @@ def _placed(bag: DatasetBag, table: str) -> Iterable[tuple[list[str], list[dict[
         yield bag.dataset_types, own
 
 
+def _kind(select: TypeSelector, types: list[str]) -> str:
+    kind: object = select(types)
+    if not isinstance(kind, str):
+        raise DerivaMLValidationError(f"type_selector gave {kind!r} for {types}: it must give the name of a type")
+    return kind
+
+
 def _known_type(folders: Mapping[str, str]) -> TypeSelector:
     return lambda types: next((kind for kind in types if kind in folders), types[0])
 
 
-def _reader(bag: DatasetBag, table: str, by: str, grouping: Grouping) -> Callable[[Mapping[str, Any]], str | None]:
+def _reader(bag: DatasetBag, table: str, by: str, grouping: Grouping) -> Callable[[Mapping[str, Any]], Any]:
     columns = bag.table_columns(table)
     if by in columns:
-        return lambda row: _text(row.get(by))
+        return lambda row: _value(row.get(by))
     name, _, column = by.partition(".")
     try:
         feature = bag.lookup_feature(table, name)
@@ -195,16 +204,17 @@ def _feature_column(feature: Feature, column: str, grouping: Grouping) -> str:
 
 def _feature_reader(
     bag: DatasetBag, feature: Feature, column: str, grouping: Grouping
-) -> Callable[[Mapping[str, Any]], str | None]:
+) -> Callable[[Mapping[str, Any]], Any]:
     records: dict[str, list[FeatureRecord]] = {}
     for record in bag.list_feature_values(str(feature.target_table), feature.feature_name):
         records.setdefault(record.target_rid, []).append(record)
 
-    def read(row: Mapping[str, Any]) -> str | None:
+    def read(row: Mapping[str, Any]) -> Any:
         several = records.get(row["RID"], [])
         if several and grouping.value_selector is not None:
             several = [grouping.value_selector(several)]
-        found = list(dict.fromkeys(_text(getattr(record, column)) for record in several))
+        values = [_value(getattr(record, column)) for record in several]
+        found = list({str(value): value for value in values}.values())  # a value may be a list, which has no hash
         if len(found) > 1 and grouping.enforce_vocabulary:
             raise DerivaMLValidationError(
                 f"{feature.target_table.name} {row['RID']} has several values of {feature.feature_name}: "
@@ -215,12 +225,12 @@ def _feature_reader(
     return read
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
+def _value(value: Any) -> Any:
+    return None if value == "" else value
 
 
-def _folder(value: str | None) -> str:
-    return safe_file_name(value, UNKNOWN) if value is not None else UNKNOWN
+def _folder(value: Any) -> str:
+    return safe_file_name(str(value), UNKNOWN) if value is not None else UNKNOWN
 
 
 def _distinct(planned: Mapping[tuple[Path, str], Mapping[str, Any]]) -> Iterable[tuple[Path, Path]]:

@@ -72,6 +72,7 @@ def test_the_bag_knows_its_dataset(bag, dataset, images):
     assert [row["RID"] for row in bag.list_dataset_members()["Image"]] == sorted(images[:4])
     assert len(bag.list_dataset_members(limit=2)["Image"]) == 2
     assert bag.list_executions() == []
+    assert "Image" in [table.name for table in bag.list_dataset_element_types()]
     assert bag.list_dataset_members(version="1.0.0") == bag.list_dataset_members()
     with pytest.raises(DerivaMLDatasetNotFound, match=r"2\.0\.0"):
         bag.list_dataset_members(version="2.0.0")

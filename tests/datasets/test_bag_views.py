@@ -261,6 +261,14 @@ def test_wrong_requests_make_nothing(bag, clinic, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_selector_that_chooses_no_type_is_told(bag, tmp_path):
+    """A function without a return, say; nothing is made."""
+    with pytest.raises(DerivaMLValidationError, match="type_selector gave None for "):
+        bag.restructure_assets(tmp_path / "out", type_selector=lambda types: None)
+
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bag_is_a_sequence_of_samples(bag, clinic):
     """As DataLoader takes one: file and label by number, through the model's own functions."""
     images = clinic[2]
@@ -277,6 +285,8 @@ def test_a_bag_is_a_sequence_of_samples(bag, clinic):
     assert len(samples) == 5
     assert list(samples) == [(7, "Good")] * 4 + [(7, "None")]
     assert bag.as_samples()[0] == (samples.paths[0], None)
+    scores = bag.as_samples("Image", "Quality.Score", value_selector=FeatureRecord.select_first).labels
+    assert {type(score) for score in scores if score is not None} == {int}
     with pytest.raises(DerivaMLValidationError, match=r"^label: 'Qualty' is neither .* did you mean 'Quality'"):
         bag.as_samples("Image", "Qualty")
 
