@@ -214,7 +214,8 @@ def deriva_outputs_committed(execution: ExecutionFacts, outputs: Sequence[Commit
     Hear that outputs are in the catalog.
 
     Called after each commit that brought some, in the process that ran the model or in a later
-    `deriva-ml-executions upload`. An exception is reported.
+    `deriva-ml-executions upload`. The metadata files that are stored before the model starts are no outputs. An
+    exception is reported.
     """
 
 

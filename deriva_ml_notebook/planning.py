@@ -12,7 +12,7 @@ from deriva_ml_core.config.connection_config import DerivaMLConfig
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.notebooks import BaseConfig, compose_notebook
 from deriva_ml_core.config.options import project_groups
-from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides
+from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides, in_full
 from deriva_ml_core.config.project import load_project
 from deriva_ml_core.errors import DerivaMLConfigurationError
 from deriva_ml_notebook.documents import Opening, find_opening, read_notebook, require_python
@@ -65,9 +65,10 @@ def make_plan(notebook: Path, tokens: Sequence[str]) -> Plan:
     document = read_notebook(notebook)
     require_python(notebook, document)
     opening = find_opening(document)
-    load_project(find_configs(notebook), config_name=opening.config_name or notebook.stem, overrides=tokens)
+    given = in_full(tokens)
+    load_project(find_configs(notebook), config_name=opening.config_name or notebook.stem, overrides=given)
     install_hydra_defaults()
-    checked = check_overrides(tokens)
+    checked = check_overrides(given)
     name = _config_name(notebook, opening)
     full = opening.certain or not opening.configured
     return Plan(notebook, document, name, checked, full=full, configured=opening.configured)

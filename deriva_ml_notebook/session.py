@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deriva_ml_core.config.connection_config import DerivaMLConfig
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.notebooks import BaseConfig, ComposedNotebook, compose_notebook, overrides_from_environment
+from deriva_ml_core.config.overrides import in_full
 from deriva_ml_core.config.project import load_project
 from deriva_ml_core.connection import DerivaML
 from deriva_ml_core.connection.local import where_to_look
@@ -119,7 +120,7 @@ def _title(name: str) -> str:
 def _composed(
     name: str, notebook: Path | None, overrides: Sequence[str], config_package: str
 ) -> ComposedNotebook[BaseConfig]:
-    given = [*overrides_from_environment(), *overrides]
+    given = in_full([*overrides_from_environment(), *overrides])
     load_project(find_configs(notebook, config_package), config_name=name, overrides=given)
     install_hydra_defaults()
     return compose_notebook(BaseConfig, name, given, job_name=name, keep=True)

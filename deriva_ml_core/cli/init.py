@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -145,7 +146,7 @@ Made the plugin {name} in {folder}. What to do next:
     uv run deriva-ml-run --plugins           # deriva-ml finds it
     $EDITOR src/{name.replace("-", "_")}/__init__.py
 
-To use it in a project: uv add --editable {folder}"""
+To use it, in the folder of a project: uv add --editable {shlex.quote(str(folder.absolute()))}"""
 
 
 def _say(line: str) -> None:

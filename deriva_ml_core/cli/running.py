@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from deriva_ml_core.config.application import Application, search_path_of
 from deriva_ml_core.config.hydra_folders import install_hydra_defaults
 from deriva_ml_core.config.menu import Menu, build_menu, plain_lines
-from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides
+from deriva_ml_core.config.overrides import CheckedOverrides, check_overrides, in_full
 from deriva_ml_core.config.project import load_project
 from deriva_ml_core.config.quoting import quote
 
@@ -71,8 +71,7 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     Raises:
         DerivaMLConfigurationError: no such folder, a module that fails, an override that can't be meant.
     """
-    tokens = [_of_connection(token) for token in tokens]
-    given = [*connection_overrides(options), *tokens]
+    given = [*connection_overrides(options), *in_full(tokens)]
     search_path = search_path_of(options.config_path)
     load_project(Path(options.config_dir), config_name=options.config_name, overrides=given, search_path=search_path)
     install_hydra_defaults()
@@ -86,13 +85,6 @@ def open_project(options: argparse.Namespace, tokens: Sequence[str]) -> Project:
     job_name = checked.experiment or (checked.multirun.name if checked.multirun else options.config_name)
     application = Application(options.config_name, job_name=job_name, search_path=search_path)
     return Project(application, checked)
-
-
-def _of_connection(token: str) -> str:
-    """`plugins.block=[s3]`, as messages have it, is short for a field of the connection that a project may not have."""
-    key, sign, value = token.partition("=")
-    name = key.lstrip("+").removeprefix("deriva_ml.")
-    return f"++deriva_ml.{name}={value}" if sign and name in ("plugins.block", "plugins.load") else token
 
 
 def connection_overrides(options: argparse.Namespace) -> list[str]:

@@ -12,6 +12,7 @@ from hydra_zen import builds, instantiate, store
 
 from deriva_ml_core.config.discovery import publish
 from deriva_ml_core.config.groups import GROUP_DEFAULTS, group_defaults
+from deriva_ml_core.config.overrides import in_full
 from deriva_ml_core.errors import DerivaMLConfigurationError, nearest
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def get_notebook_configuration(
     Raises:
         DerivaMLConfigurationError: no such configuration, a wrong override, or a value that can't be built.
     """
-    given = [*overrides_from_environment(), *(overrides or ())]
+    given = in_full([*overrides_from_environment(), *(overrides or ())])
     return compose_notebook(config_class, config_name, given, job_name=job_name, version_base=version_base).config
 
 

@@ -39,6 +39,17 @@ class CheckedOverrides:
     experiment: str | None
 
 
+def in_full(tokens: Sequence[str]) -> list[str]:
+    """`plugins.block=[s3]`, as messages have it, is short for a field of the connection that a project may not have."""
+    return [_in_full(token) for token in tokens]
+
+
+def _in_full(token: str) -> str:
+    key, sign, value = token.partition("=")
+    name = key.lstrip("+").removeprefix("deriva_ml.")
+    return f"++deriva_ml.{name}={value}" if sign and name in ("plugins.block", "plugins.load") else token
+
+
 def check_overrides(tokens: Sequence[str], *, structured_only: bool = True) -> CheckedOverrides:
     """Check what can be checked without composing.
 

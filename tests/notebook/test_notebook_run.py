@@ -226,3 +226,28 @@ def test_run_again_in_one_kernel_the_first_cell_ends_the_execution_of_before(not
     assert "run_notebook was called again" in record.executions[0]["Status_Detail"]
     assert record.text("first.txt", record.executions[0]) == "1"
     assert "analysis.md" in record.names(record.executions[1])
+
+
+def test_a_notebook_runs_with_the_plugins_that_its_command_names(notebooks):
+    """`plugins.load` and `plugins.block`, as messages have them: the hooks are called in the kernel, which runs it."""
+    project = notebooks()
+    project.project.write(
+        "src/watcher.py",
+        """
+        import os
+        from pathlib import Path
+        from deriva_ml.plugins import hookimpl
+
+        @hookimpl
+        def deriva_inputs_ready(execution):
+            (Path(__file__).parent / "heard.txt").write_text(f"{execution.rid} {os.getpid()}")
+        """,
+    )
+    project.write("import os\nprint(os.getpid())")
+
+    project.run("notebooks/analysis.ipynb", "plugins.load=[watcher]", "plugins.block=[]")
+
+    record = project.record()
+    rid, pid = (project.project.root / "src" / "heard.txt").read_text().split()
+    assert rid == record.only["RID"]
+    assert pid in record.text("analysis.md")

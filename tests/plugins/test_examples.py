@@ -68,13 +68,17 @@ def test_an_example_works_where_it_is_installed(environment, tmp_path, name):
     assert f"deriva-ml-example-{name}  0.1.0" in shown
 
 
-def test_a_new_plugin_has_tests_that_pass(environment, tmp_path, capsys):
-    """`deriva-ml-init --plugin NAME`, and nothing else."""
+def test_a_new_plugin_has_tests_that_pass(environment, tmp_path, monkeypatch, capsys):
+    """`deriva-ml-init --plugin NAME`, and nothing else; what it says can be typed in another folder."""
     folder = tmp_path / "my-plugin"
+    monkeypatch.chdir(tmp_path)
 
-    assert main(["--plugin", str(folder)]) == 0
+    assert main(["--plugin", "my-plugin"]) == 0
 
-    assert "uv run pytest" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "uv run pytest" in said
+    assert said.endswith(f"uv add --editable {folder}\n")
+    assert '"deriva-ml",' in (folder / "pyproject.toml").read_text()  # who uses it need not want notebooks
     assert run(["git", "status", "--porcelain"], folder) == ""
     python = environment(folder, "dev")
     assert "4 passed" in run([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder, HOME=str(tmp_path))
