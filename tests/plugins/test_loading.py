@@ -185,6 +185,17 @@ def test_a_wrong_key_of_the_configuration_is_named():
         PluginChoice.of({"blok": ["a"]})
 
 
+def test_plugins_are_asked_for_subcommands_without_loading_what_they_work_with():
+    """`--help` asks; it moves no bytes, and waits for no HTTP client."""
+    code = (
+        "import sys; from deriva_ml_core.plugins import Plugins; Plugins().gather('deriva_subcommands')\n"
+        "print([m for m in ('urllib3', 'ssl', 'rich', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
 def test_importing_deriva_ml_loads_no_plugin_machinery():
     """Start-up time is a feature."""
     code = (
