@@ -10,16 +10,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from werkzeug.test import EnvironBuilder
-
-from .app import Application
-from .auth import user_client
-from .authn import login_name
 from .errors import Conflict, NotFound, Refusal
-from .http import Request
 from .root import Root
+
+if TYPE_CHECKING:
+    from .app import Application
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,127}")
 
@@ -54,6 +51,8 @@ def create_catalog(root: Root, name: str) -> str:
         raise Conflict(f"{name!r} is no catalog name: start with a letter, go on with letters, digits and . _ ~ -")
     if name in _names(root):
         raise Conflict(f"There is a catalog {name!r} already.")
+    from .app import Application  # the whole server, which those who list or delete do without
+
     app = Application(root)
     identity: str = _ask(app, "POST", "/ermrest/catalog", {"name": name})["id"]
     try:
@@ -101,8 +100,14 @@ def _names(root: Root) -> set[str]:
     return {alias.id for alias in root.registry.aliases()} | {entry.id for entry in root.registry.catalogs()}
 
 
-def _ask(app: Application, method: str, path: str, document: Any) -> Any:
+def _ask(app: "Application", method: str, path: str, document: Any) -> Any:
     """Send a request to a service, as the owner of the root."""
+    from werkzeug.test import EnvironBuilder
+
+    from .auth import user_client
+    from .authn import login_name
+    from .http import Request
+
     builder = EnvironBuilder(path=path, method=method, data=json.dumps(document), content_type="application/json")
     request = Request(builder.get_environ())
     request.client = user_client(login_name(), admin=True)

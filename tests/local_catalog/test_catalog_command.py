@@ -90,6 +90,20 @@ def test_a_name_works_as_catalog_id(run, tmp_path):
     assert schema.status_code == 200
 
 
+def test_a_list_is_told_without_loading_the_server(tmp_path):
+    """It looks into the root's registry, and answers three times as soon as a command that has a server to start."""
+    code = (
+        "import sys; from deriva_ml_core.cli.catalog import main\n"
+        "try: main(['list', '--root', sys.argv[1]])\n"
+        "except SystemExit as end: print(end.code or 0)\n"
+        "print([m for m in ('werkzeug', 'cheroot', 'lark', 'urllib3') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "root")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_list_is_a_table_for_people(run):
     """One line a catalog below a head."""
     run("create", "demo")
