@@ -79,9 +79,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     """
     parser = build_parser()
     if SHELL_ASKS in os.environ:
-        from deriva_ml_core.cli.completing import completed_with_overrides
+        from deriva_ml_core.cli import completing, running
 
-        completed_with_overrides(parser)
+        completing.answer_with_overrides(parser, lambda typed: running.open_project(typed, []).application)
     options, rest = parser.parse_known_args(_protect_info(argv))
     for token in rest:
         if token.startswith("-"):

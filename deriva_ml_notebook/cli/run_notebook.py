@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deriva_ml_core.cli.main import ArgumentParser, add_common_options, completed, run_command, unknown_option
+from deriva_ml_core.cli.main import SHELL_ASKS, ArgumentParser, add_common_options, run_command, unknown_option
 from deriva_ml_core.cli.modes import (
     INFO_TOPICS,
     MENU,
@@ -85,7 +86,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     Raises:
         DerivaMLConfigurationError: an unknown option, no notebook, options that exclude each other.
     """
-    parser = completed(build_parser())
+    parser = build_parser()
+    if SHELL_ASKS in os.environ:
+        _answer_shell(parser)
     tokens, parameters = _take_parameters(list(argv))
     options, rest = parser.parse_known_args(_protect_optional(tokens))
     for token in rest:
@@ -98,6 +101,17 @@ def parse(argv: Sequence[str]) -> Arguments:
     overrides.remove(notebook)
     _check(options, parameters)
     return Arguments(options, Path(notebook), overrides, parameters)
+
+
+def _answer_shell(parser: ArgumentParser) -> None:
+    """A notebook comes first, then overrides of its configuration."""
+    from argcomplete.completers import FilesCompleter
+
+    from deriva_ml_core.cli.completing import answer_with_overrides
+    from deriva_ml_notebook.planning import make_plan
+
+    parser.add_argument("notebook").completer = FilesCompleter(("ipynb",))  # type: ignore[attr-defined]  # argcomplete's
+    answer_with_overrides(parser, lambda typed: make_plan(Path(typed.notebook), []).application)
 
 
 def _take_parameters(tokens: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 
 BIN = Path(sys.executable).parent
@@ -73,6 +74,25 @@ def _offered(line: str, folder: Path, answer: Path) -> set[str]:
 def test_a_shell_is_told_what_the_project_has(typed, offered, guide_project, tmp_path):
     """Groups, options, keys and named sweeps; deriva-ml's own options on the line are no overrides."""
     assert offered <= _offered(f"deriva-ml-run {typed}", guide_project.root, tmp_path / "answer")
+
+
+def test_a_shell_is_told_of_notebooks_and_of_what_they_are_configured_by(guide_project, tmp_path):
+    """The notebook is the first word, and its configuration's groups and fields are the others."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("run_notebook('analysis')")])
+    folder = tmp_path / "project"
+    shutil.copytree(guide_project.root, folder)
+    (folder / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(notebook, folder / "notebooks" / "plain.ipynb")
+    (folder / "src" / "configs" / "analysis.py").write_text(
+        "from deriva_ml.execution import notebook_config\nnotebook_config('analysis')\n"
+    )
+
+    def offered(typed: str) -> set[str]:
+        return _offered(f"deriva-ml-run-notebook {typed}", folder, tmp_path / "answer")
+
+    assert "notebooks/plain.ipynb" in offered("notebooks/pl")
+    assert offered("notebooks/plain.ipynb assets=res") == {"assets=resnet_weights"}
+    assert offered("notebooks/plain.ipynb descr") == {"description="}
 
 
 def test_a_project_that_can_not_be_read_offers_nothing(tmp_path):
