@@ -95,6 +95,7 @@ class SmallGets:
             while True:
                 connection = self._idle.pop()
                 if connection.sock and not wait_for_read(connection.sock, timeout=0):
+                    connection.sock.settimeout(timeouts_s[1])  # it may have changed since
                     return connection
                 connection.close()  # the server has closed it: nothing else comes unasked
         connection = self._connect(timeouts_s[0])

@@ -108,6 +108,27 @@ def test_a_connection_that_the_server_has_closed_costs_no_second_request(tmp_pat
     assert len(seen) == 10
 
 
+def test_a_timeout_counts_for_connections_that_are_open(tmp_path):
+    """The caller's own, for the requests of the block that it is for."""
+    slow, answered = threading.Event(), threading.Event()
+
+    def answer(*_):
+        if slow.is_set():
+            answered.wait(3)  # less than the patience of the first request
+        return 200, CONTENT
+
+    with session_of(answer) as (session, _):
+        get(session, tmp_path / "x")
+        slow.set()
+        try:
+            with session.client.timeouts((2, 0.05)):
+                found = session.client.get_small("/hatrac/x", len(CONTENT))
+        finally:
+            answered.set()
+
+    assert found is None
+
+
 def test_a_store_elsewhere_is_found_by_the_long_way(tmp_path):
     """Redirects are followed without the login; after some of them nobody asks twice for each object."""
     with failing_server(lambda *_: (200, CONTENT)) as (elsewhere, there):
