@@ -28,7 +28,7 @@ from deriva_ml_core.assets.specs import DRY_RUN_RID, AssetSpec
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.assets.upload import upload_staged
 from deriva_ml_core.catalog import rows
-from deriva_ml_core.errors import DerivaMLConfigurationError, WorkingFolderError
+from deriva_ml_core.errors import DerivaMLConfigurationError, DerivaMLExecutionError, WorkingFolderError
 from deriva_ml_core.executions.bags import DatasetBags, fetch_bags
 from deriva_ml_core.executions.beginning import begin, first_entry, save_rid
 from deriva_ml_core.executions.contributions import require_plugins
@@ -134,7 +134,8 @@ def open_execution(ml: Connection, request: Request) -> Opened:
 
     Raises:
         WorkingFolderError, DerivaMLValidationError, DerivaMLConfigurationError: nothing has been written.
-        DerivaMLException: an input could not be had; the execution is recorded as Failed.
+        DerivaMLException: its description did not reach the catalog, or an input could not be had; the execution is
+            recorded as Failed.
     """
     configuration = request.configuration
     if configuration.workflow is None:
@@ -250,7 +251,11 @@ def _upload_metadata(ml: Connection, opened: Opened, code: CodeReference, reques
     rid = opened.recorder.journal.entry.rid
     with request.reporter.transfer("metadata") as progress:
         report = upload_staged(ml.session, opened.staging, rid, progress=progress)
-    report.raise_for_failures()
+    if report.errors:
+        raise DerivaMLExecutionError(
+            f"execution {rid} was not started, because {report.total_failed} of the files that describe it did not "
+            f"reach the catalog: {report.errors[0]}; run it again"
+        )
     opened.recorder.journal.update(environment=_environment(files, report))
 
 

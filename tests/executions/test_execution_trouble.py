@@ -201,6 +201,17 @@ def test_a_refused_row_leaves_no_folder(new_ml, workflow, refusing):
     assert list(executions_folder(new_ml.working_dir).iterdir()) == []
 
 
+def test_a_run_whose_description_does_not_arrive_is_failed_and_has_nothing_to_finish(new_ml, workflow, refusing):
+    """No model has run: to say that outputs wait, and to name the command that uploads them, would send nobody on."""
+    refusing.append(("PUT", "/hatrac/Execution_Metadata", 403))
+    new_ml.session.object_store = None  # as of a server elsewhere
+    with pytest.raises(DerivaMLExecutionError, match=r"was not started.*did not reach the catalog.*run it again"):
+        new_ml.create_execution(workflow=workflow)
+
+    newest = next(iter(new_ml.find_executions()))
+    assert (newest.status, "was not started" in newest.status_detail) == (Status.failed, True)
+
+
 def test_an_input_that_can_not_be_had_fails_the_execution(new_ml, workflow, tmp_path, refusing):
     """From its row on, an execution has an end, whatever happens."""
     file = tmp_path / "input.txt"
