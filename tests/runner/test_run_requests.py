@@ -1,8 +1,8 @@
 """How many requests a whole `deriva-ml-run` makes: a figure that is published, counted where they arrive."""
 
-import os
 import subprocess
-import sys
+
+from counted_run import requests_of_a_run
 
 from deriva_ml_core.connection import DerivaML
 from deriva_ml_core.workflows import Workflow
@@ -13,39 +13,8 @@ import time
 def train(epochs=1, rate=0.1, *, ml_instance, execution=None):
     execution.asset_file_path("Execution_Asset", "weights.txt").write_text(str(rate))
 """
-COUNT = """
-import sys
-from deriva_ml_core.local_catalog.app import Application
-count, answer = [], Application.__call__
-def counting(self, environ, start_response):
-    count.append(environ["PATH_INFO"])
-    return answer(self, environ, start_response)
-Application.__call__ = counting
-from deriva_ml_core.local_catalog import LocalServer
-LocalServer.store_object = lambda *_, **__: None  # as of a server elsewhere, which is asked for each object
-LocalServer.store_small = lambda *_: iter(())
-LocalServer.object_files = lambda self, paths: [None] * len(paths)
-from deriva_ml_core.cli.run import main
-code = main(sys.argv[1:])
-print("requests", len(count))
-sys.exit(code)
-"""
 MOST = 30
 MOST_OF_A_DATASET = 30
-
-
-def requests_of_a_run(project, *arguments: str) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", COUNT, *arguments],
-        cwd=project.root,
-        env={**os.environ, "HOME": str(project.home)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[-1])
 
 
 def test_a_run_without_input_makes_at_most_thirty_requests(demo_project):

@@ -11,8 +11,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from disk_fixture import FILL
 
-MODEL = """\
+MODEL = (
+    FILL
+    + """
 import os, resource, signal, sys, time
 
 class Odd(Exception):
@@ -27,17 +30,6 @@ def eat():
         return bytes(2**31)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-
-def fill(folder):
-    with open(folder / "ballast", "wb", buffering=0) as ballast:
-        size = 2**20
-        while size:
-            try:
-                while ballast.write(bytes(size)) == size:
-                    pass
-            except OSError:
-                pass
-            size //= 2
 
 def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, execution=None):
     execution.asset_file_path("Execution_Asset", f"{event}.txt").write_text(event)
@@ -54,6 +46,7 @@ def train(epochs: int = 1, rate: float = 0.1, event: str = "", *, ml_instance, e
         case "catalog_gone": ml_instance._local.server.stop()
         case "disk_full": fill(execution.working_dir)
 """
+)
 
 LAUNCHERS = {
     "basic": [],

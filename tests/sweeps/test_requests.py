@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from counted_run import requests_of_a_run
 
 from deriva_ml_core.executions.recorder import parse_times
 
@@ -12,37 +10,11 @@ MODEL = """\
 def train(epochs: int = 1, rate: float = 0.1, *, ml_instance, execution=None):
     execution.asset_file_path("Execution_Asset", f"rate-{rate}.txt").write_text(execution.execution_rid)
 """
-COUNT = """
-import sys
-from deriva_ml_core.local_catalog.app import Application
-count, answer = [], Application.__call__
-def counting(self, environ, start_response):
-    count.append(environ["PATH_INFO"])
-    return answer(self, environ, start_response)
-Application.__call__ = counting
-from deriva_ml_core.local_catalog import LocalServer
-LocalServer.store_object = lambda *_, **__: None  # as of a server elsewhere, which is asked for each object
-LocalServer.store_small = lambda *_: iter(())
-from deriva_ml_core.cli.run import main
-code = main(["--multirun", *sys.argv[1:]])
-print("requests", len(count))
-sys.exit(code)
-"""
 MOST_FOR_A_JOB = 14
 
 
 def requests_of_a_sweep(project, jobs: int) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", COUNT, f"model_config.rate=range({jobs})"],
-        cwd=project.root,
-        env={**os.environ, "HOME": str(project.home)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[-1])
+    return requests_of_a_run(project, "--multirun", f"model_config.rate=range({jobs})")
 
 
 def test_a_job_with_an_output_makes_few_requests(demo_project, demo_rows):
