@@ -25,6 +25,7 @@ Members = Mapping[str, Iterable[str]] | Iterable[str]
 # RIDs in URLs, some hundred at a time; beyond this many, one look at all RIDs of the table costs less.
 _MANY = 2_000
 _RIDS_IN_A_URL = 400
+_WRONG = 10  # each costs a request, and more tell nothing new
 
 
 def element_type(session: CatalogSession, table_name: str) -> ElementType:
@@ -177,7 +178,7 @@ def _resolve(session: CatalogSession, rids: Sequence[str]) -> dict[TableId, list
     grouped: dict[TableId, list[str]] = {}
     problems: list[str] = []
     left = list(rids)
-    while left:
+    while left and len(problems) < _WRONG:
         place = rows.locate_rid(session, left[0]) if rows.is_rid(left[0]) else None
         if place is None or place not in known:
             what = f"a row of {place[1]}, which is no element type" if place else "not in this catalog"
@@ -187,6 +188,8 @@ def _resolve(session: CatalogSession, rids: Sequence[str]) -> dict[TableId, list
         absent = frozenset(_missing(session, place, left))
         grouped[place] = [rid for rid in left if rid not in absent]
         left = [rid for rid in left if rid in absent]
+    if problems and left:
+        problems.append(f"{len(left)} more were not looked for")
     _refuse(problems)
     return grouped
 

@@ -136,6 +136,15 @@ def test_what_is_no_rid_is_told(dataset):
     assert str(dataset.refresh().current_version) == "1.0.0"
 
 
+def test_members_of_another_catalog_are_refused_soon(image_session, dataset, images):
+    """Whoever is connected to the wrong catalog waits for ten answers, not for thousands."""
+    before = image_session.client.requests_sent
+    with pytest.raises(DerivaMLValidationError, match="9-Z009 is not in this catalog; 990 more were not looked for"):
+        dataset.add_dataset_members([images[0], *(f"9-Z{number:03}" for number in range(1000))])
+
+    assert image_session.client.requests_sent - before < 20
+
+
 def test_the_time_outs_of_a_spec_are_kept(image_session, dataset, connect, local_server, tmp_path):
     """A server that takes too long is not waited for; the next request of that connection has the usual patience."""
     where = urlsplit(local_server.url)
