@@ -85,7 +85,10 @@ def _translate(err: Exception, config_name: str, near: Callable[[str], str]) -> 
         case HydraException() | OmegaConfBaseException():
             return DerivaMLConfigurationError(_refusal(err, near))
         case OSError() if err.filename:
-            return WorkingFolderError(f"can't write to {err.filename}: {err.strerror}")
+            return WorkingFolderError(
+                f"can't write to {err.filename}: {err.strerror}; "
+                "make room there, or name another folder with deriva_ml.working_dir=DIR"
+            )
         case _:
             return None
 

@@ -32,6 +32,7 @@ def test_a_disk_that_takes_no_files(demo_project, demo_rows, small_disk, read_on
     assert result.stderr.count("\n") == 1, result.stderr
     assert f"{disk}/work" in result.stderr
     assert {"full": "No space left", "read-only": "Read-only"}[fault] in result.stderr
+    assert "deriva_ml.working_dir=DIR" in result.stderr
     assert len(demo_rows("Execution")) == recorded
     assert {path.name for path in disk.iterdir()} <= {"ballast"}
 
