@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deriva_ml_core.catalog.session import CatalogSession
 
 DATASET_TYPE, TYPE_LINK = "Dataset_Type", "Dataset_Dataset_Type"
+_AT_ONCE = 100  # releases by others that one of ours waits for
 
 
 class DatasetFacts:
@@ -160,17 +161,19 @@ class DatasetFacts:
             <DatasetVersion('1.0.0')>
         """
         part, execution = as_part(component), execution_rid or self.execution_rid
-        versions = self._next_versions(part)
+        versions, others = self._next_versions(part), 0
         while True:
             try:
                 released = release(self.session, versions, description=description, execution_rid=execution)
+                break
             except CatalogError as err:
                 # Somebody else may have released these since we looked: then what we changed belongs to the next ones.
-                taken = versions
-                if err.status != HTTPStatus.CONFLICT or (versions := self._next_versions(part)) == taken:
+                taken, others = versions, others + 1
+                if err.status != HTTPStatus.CONFLICT or others > _AT_ONCE:
                     raise
-            else:
-                break
+                versions = self._next_versions(part)
+                if versions == taken:
+                    raise
         self.refresh()
         return released[self.dataset_rid].dataset_version
 
