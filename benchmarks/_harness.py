@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -138,6 +138,14 @@ def alternate(subjects: Mapping[str, Callable[[], object]], runs: int, warm_ups:
                 times[name].append(time.perf_counter() - start)
         order.reverse()
     return {name: Sample(name, tuple(seconds)) for name, seconds in times.items()}
+
+
+def there_and_back(subjects: Iterable[str], turns: int) -> Iterator[str]:
+    """The subjects in turn, in the other order every second time."""
+    order = list(subjects)
+    for _ in range(turns):
+        yield from order
+        order.reverse()
 
 
 def command(

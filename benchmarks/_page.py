@@ -15,8 +15,9 @@ HEAD = """\
 
 `uv run nox -s bench` measures all of this and writes the page; `uv run nox -s bench -- startup` does one benchmark and
 leaves the others as they are. The subjects of a table took turns on one machine, so that a drift of the machine meets
-all of them alike; what takes long has fewer of them. Ratios travel to another machine; seconds don't. A figure is a
-median, its spread is least to greatest. Where we set ourselves a bound, the table says whether it is held.
+all of them alike; what takes long has fewer of them. A figure is a median, its spread is least to greatest. `a / b` is
+a ratio of times, or of speeds where the table tells speeds. Ratios travel to another machine; seconds don't. Where we
+set ourselves a bound, the table says whether it is held.
 """
 
 
@@ -69,7 +70,7 @@ def summary(found: dict[str, dict | None]) -> Iterator[str]:
     yield from (f"Of {bounds} bounds {bounds - len(missed)} are held{'; missed are:' if missed else '.'}", "")
     for part, figure in missed:
         name, value, _, bound, _ = figure.cells
-        yield f"- {name}: {value}, where {bound} is wanted ([{part['title']}](#{anchor(part['title'])}))"
+        yield f"- {cell(name)}: {value}, where {bound} is wanted ([{part['title']}](#{anchor(part['title'])}))"
     if missed:
         yield ""
 
@@ -120,8 +121,13 @@ def table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence
         return
     used = [column for column in range(len(head)) if any(row[column] for row in rows)]
     for row in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(row[column].replace('|', chr(92) + '|') for column in used)} |"
+        yield f"| {' | '.join(cell(row[column]) for column in used)} |"
     yield ""
+
+
+def cell(text: str) -> str:
+    """As a table of Markdown takes it; an option keeps its two dashes as code alone."""
+    return re.sub(r"[\w-]+ --\w[\w-]*", r"`\g<0>`", text.replace("|", r"\|"))
 
 
 def anchor(title: str) -> str:

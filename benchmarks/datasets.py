@@ -21,10 +21,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from _harness import Figure, each, program, report
+from _harness import Figure, each, program, report, there_and_back
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 from meddling_proxy import MeddlingProxy
@@ -231,26 +231,29 @@ def images(bench: Bench, count: int) -> Iterator[Figure]:
     found = [path.asset_rid for path in upload_staged(session, staging, bench.execution).assets["demo/Image"]]
     dataset = create_dataset(session)
     dataset.add_dataset_members({"Image": found})
-    times: dict[str, list[float]] = {"own": [], "theirs": [], "served": [], "requests": []}
-    for turn in range(3):  # in turn, so that a drift of the machine meets all alike
-        times["own"].append(bench.download(dataset, f"cache-{turn}")["fetched_s"])
-        times["theirs"].append(_theirs(bench, dataset, bench.folder / f"theirs-{turn}", bench.server.url))
-        times["served"].append(bench.download(dataset, f"served-{turn}", served=True)["fetched_s"])
-        by_request = bench.download(dataset, f"requests-{turn}", requests_to=bench.server.url)
-        times["requests"].append(by_request["fetched_s"])
-    warm = bench.download(dataset, "cache-0")
+    url = bench.server.url
+    subjects: dict[str, Callable[[str], float]] = {
+        "own": lambda cache: bench.download(dataset, cache)["fetched_s"],
+        "theirs": lambda folder: _theirs(bench, dataset, bench.folder / folder, url),
+        "served": lambda cache: bench.download(dataset, cache, served=True)["fetched_s"],
+        "requests": lambda cache: bench.download(dataset, cache, requests_to=url)["fetched_s"],
+    }
+    times: dict[str, list[float]] = {key: [] for key in subjects}
+    for key in there_and_back(subjects, 3):
+        times[key].append(subjects[key](f"{key}-{len(times[key])}"))
+    warm = bench.download(dataset, "own-0")
     bare = bench.download(dataset, "bare", materialize=False)
     compared = {"own": "", "served": ", from a served catalog", "requests": ", with a request for each object"}
     for key, how in compared.items():
         ratios = [theirs / ours for theirs, ours in zip(times["theirs"], times[key], strict=True)]
         bound = None if key == "requests" else 5
         yield Figure.median(f"deriva and bdbag / deriva-ml{how}", ratios, bound, at_least=True)
-    yield Figure.median("cold", times["own"], 2.0, "s")
-    yield Figure.median("cold, from a served catalog", times["served"], None, "s")
-    yield Figure.median("cold, with a request for each object", times["requests"], None, "s")
+    yield Figure.median("deriva-ml, cold", times["own"], 2.0, "s")
+    yield Figure.median("deriva-ml, cold, from a served catalog", times["served"], None, "s")
+    yield Figure.median("deriva-ml, cold, with a request for each object", times["requests"], None, "s")
     yield Figure.median("deriva and bdbag", times["theirs"], None, "s")
-    yield Figure("cold, its tables alone", bare["fetched_s"], None, "s")
-    yield Figure("warm", warm["fetched_s"], 0.3, "s")
+    yield Figure("deriva-ml, cold, its tables alone", bare["fetched_s"], None, "s")
+    yield Figure("deriva-ml, warm", warm["fetched_s"], 0.3, "s")
     yield Figure("warm, requests", len(warm["asked"]), 5, "")
     yield Figure("warm, object requests", sum("/hatrac" in one for one in warm["asked"]), 0, "")
     yield from far(bench, found[:FAR_IMAGES])

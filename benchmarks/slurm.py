@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from _harness import Figure, Sample, cannot, program, report
+from _harness import Figure, Sample, alternate, cannot, command, program, report
 from sweeps import COMMANDS, make_project, timed
 
 MOST_AFTER_SACCT_S = 5.0
@@ -50,11 +50,11 @@ def cost(root: Path, env: dict[str, str], jobs: int, runs: int) -> tuple[Sample,
     ours = [str(COMMANDS / "deriva-ml-run"), *sweep]
     bare = [sys.executable, "bare.py", *sweep, "~hydra.callbacks.deriva_ml", "hydra.sweep.dir=outputs/bare"]
     paths = {**env, "PYTHONPATH": str(root / "src")}  # submitit's own jobs don't inherit sys.path
-    times = [(timed(bare, root, paths), timed(ours, root, env)) for _ in range(runs)]
-    names = (f"bare: {jobs} jobs", f"recorded: {jobs} jobs")
-    first, second = (
-        Sample(name, tuple(seconds)) for name, seconds in zip(names, zip(*times, strict=True), strict=True)
-    )
+    subjects = {
+        f"bare: {jobs} jobs": command(*bare, cwd=root, env=paths),
+        f"recorded: {jobs} jobs": command(*ours, cwd=root, env=env),
+    }
+    first, second = alternate(subjects, runs, warm_ups=0).values()
     return first, second
 
 

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 
 import psutil
 from _environments import environment
-from _harness import Figure, each, program, report
+from _harness import Figure, each, program, report, there_and_back
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 from meddling_proxy import MeddlingProxy
@@ -196,6 +196,14 @@ class Bench:
         """Where the embedded catalog is."""
         return {**os.environ, "DERIVA_ML_LOCAL_ROOT": str(self.folder / "server"), "DERIVA_ML_LOCAL_URL": served or ""}
 
+    def uploaders(self) -> dict[str, Callable[[Path], dict]]:
+        """Who uploads a folder of files, by name."""
+        return {
+            "deriva-ml": self.upload,
+            "deriva-ml, served": partial(self.upload, served=self.url),
+            "mlflow": self.upload_by_mlflow,
+        }
+
     def upload_by_deriva(self, files: Path) -> dict:
         """The uploader of deriva, to the same catalog."""
         config, credential = self.folder / "uploader.json", self.folder / "credential.json"
@@ -235,20 +243,18 @@ def measure(name: str, bench: Bench, args: argparse.Namespace, title: str) -> in
 
 def small(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
     """500 files of 4 KiB, in files per second."""
-    count, ours, served, theirs, derivas = 500, [], [], [], []
-    bench.upload_by_mlflow(bench.files(1, 4096))  # its first upload compiles what it imports
-    for _turn in range(RUNS):
-        files = bench.files(count, 4096)
-        theirs.append(count / bench.upload_by_mlflow(files)["s"])
-        ours.append(count / bench.upload(files)["s"])
-        served.append(count / bench.upload(bench.files(count, 4096), served=bench.url)["s"])
-        derivas.append(count / bench.upload_by_deriva(bench.files(count, 4096))["s"])
-    for name, rates in (("mlflow", theirs), ("deriva's uploader", derivas)):
-        yield Figure.median(f"deriva-ml / {name}", ratios(ours, rates), 4, at_least=True)
-        yield Figure.median(f"deriva-ml, served / {name}", ratios(served, rates), None)
-    told = {"deriva-ml": ours, "deriva-ml, served": served, "mlflow": theirs, "deriva's uploader": derivas}
-    for name, rates in told.items():
-        yield Figure.median(name, rates, None, "files/s")
+    count = 500
+    subjects = bench.uploaders() | {"deriva's uploader": bench.upload_by_deriva}
+    for upload in subjects.values():  # the first upload compiles what it imports
+        upload(bench.files(1, 4096))
+    rates: dict[str, list[float]] = {name: [] for name in subjects}
+    for name in there_and_back(subjects, RUNS):
+        rates[name].append(count / subjects[name](bench.files(count, 4096))["s"])
+    for name in ("mlflow", "deriva's uploader"):
+        yield Figure.median(f"deriva-ml / {name}", ratios(rates["deriva-ml"], rates[name]), 4, at_least=True)
+        yield Figure.median(f"deriva-ml, served / {name}", ratios(rates["deriva-ml, served"], rates[name]), None)
+    for name, speeds in rates.items():
+        yield Figure.median(name, speeds, None, "files/s")
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
@@ -259,22 +265,19 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 def large(bench: Bench, args: argparse.Namespace) -> Iterator[Figure]:
     """One file of 256 MiB, three times, and one of 4 GiB."""
     for mib, runs in ((256, RUNS), (round(args.gib * 1024), 1)):
-        rates, served, theirs, peaks = [], [], [], []
-        for _ in range(runs):
+        subjects, peaks = bench.uploaders(), []
+        rates: dict[str, list[float]] = {name: [] for name in subjects}
+        for name in there_and_back(subjects, runs):
             files = bench.files(1, mib * MIB)
-            theirs.append(mib / bench.upload_by_mlflow(files)["s"])
-            done = bench.upload(files)
-            rates.append(mib / done["s"])
+            done = subjects[name](files)
             shutil.rmtree(files)
-            files = bench.files(1, mib * MIB)
-            by_request = bench.upload(files, served=bench.url)
-            served.append(mib / by_request["s"])
-            peaks += [done["peak_mb"], by_request["peak_mb"]]
-            shutil.rmtree(files)
-        yield Figure.median(f"{mib} MiB: deriva-ml / mlflow", ratios(rates, theirs), 2, at_least=True)
-        yield Figure.median(f"{mib} MiB: deriva-ml, served / mlflow", ratios(served, theirs), None)
+            rates[name].append(mib / done["s"])
+            peaks.append(done.get("peak_mb", 0))
+        for name, bound in (("deriva-ml", 2), ("deriva-ml, served", None)):
+            told = f"{mib} MiB: {name} / mlflow"
+            yield Figure.median(told, ratios(rates[name], rates["mlflow"]), bound, at_least=True)
         yield Figure(f"{mib} MiB: memory of the client, at most", max(peaks), 150, "MB")
-        for name, speeds in (("deriva-ml", rates), ("deriva-ml, served", served), ("mlflow", theirs)):
+        for name, speeds in rates.items():
             yield Figure.median(f"{mib} MiB: {name}", speeds, None, "MiB/s")
 
 
@@ -321,9 +324,9 @@ def inputs(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
     cache = bench.folder / "cache"
     cache.mkdir()
     done = [run(sys.executable, INPUTS, bench.url, bench.catalog, bench.execution, cache, *rids) for _ in range(4)]
-    yield Figure.median("time, warm", (one["s"] for one in done[1:]), 0.2, "s")
-    yield Figure("time, cold", done[0]["s"], None, "s")
-    yield Figure.median("time, warm / cold", (one["s"] / done[0]["s"] for one in done[1:]), None)
+    yield Figure.median("100 inputs, warm", (one["s"] for one in done[1:]), 0.2, "s")
+    yield Figure("100 inputs, cold", done[0]["s"], None, "s")
+    yield Figure.median("100 inputs, warm / cold", (one["s"] / done[0]["s"] for one in done[1:]), None)
     yield Figure("requests, warm, at most", max(one["requests"] for one in done[1:]), 3, "")
     yield Figure("requests, cold", done[0]["requests"], None, "")
 
@@ -333,10 +336,11 @@ def distance(bench: Bench, _: argparse.Namespace) -> Iterator[Figure]:
     where = urlsplit(bench.url)
     near, far = [], []
     with MeddlingProxy(where.hostname, where.port) as proxy:
-        for _turn in range(RUNS):
-            for delay_s, times in ((0, near), (0.1, far)):
-                proxy.delay_s, proxy.requests = delay_s, 0
-                times.append(run(sys.executable, RUN, proxy.url, bench.catalog, bench.folder / "work")["s"])
+        places = {"near": (0, near), "far": (0.1, far)}
+        for place in there_and_back(places, RUNS):
+            delay_s, times = places[place]
+            proxy.delay_s, proxy.requests = delay_s, 0
+            times.append(run(sys.executable, RUN, proxy.url, bench.catalog, bench.folder / "work")["s"])
     yield Figure("100 ms away: added", median(far) - median(near), 3.5, "s")
     yield Figure.median("100 ms away", far, None, "s")
     yield Figure.median("near", near, None, "s")

@@ -24,6 +24,7 @@ FAST = f'''"""How fast is it?\n\n    python benchmarks/fast.py\n\nAs fast as can
 {HEAD}
 samples = {{"ours": Sample("ours", (1.0, 2.0, 4.0)), "theirs": Sample("theirs", (0.01, 0.02))}}
 figures = [Figure("ours / theirs", 133.3, 2), Figure.median("rate", (1500.0, 2500.0), 1000, "/s", at_least=True)]
+figures.append(Figure("ours --fast / theirs", 2, None))
 sys.exit(report("How fast is one?", samples, figures, "Three | at a time."))
 '''
 LACKING = f'"""What of a cluster?"""\n{HEAD}sys.exit(cannot("How slow is a cluster?", "no sbatch."))\n'
@@ -146,6 +147,7 @@ def test_a_run_writes_every_question_with_its_answer(project: Path):
     assert "- ours / theirs: 133 x, where at most 2 x is wanted" in text
     assert "| ours | 2 | 1 to 4 | 3 |" in text
     assert "| rate | 2,000 /s | 1,500 to 2,500 | at least 1,000 /s | held |" in text
+    assert "| `ours --fast` / theirs | 2 x |" in text  # whose dashes the site would join otherwise
     assert "## What of a cluster?" in text
     assert "Not measured: no sbatch." in text
 
