@@ -249,7 +249,7 @@ def images(bench: Bench, count: int) -> Iterator[Figure]:
         bound = None if key == "requests" else 5
         yield Figure.median(f"deriva and bdbag / deriva-ml{how}", ratios, bound, at_least=True)
     yield Figure.median("deriva-ml, cold", times["own"], 2.0, "s")
-    yield Figure.median("deriva-ml, cold, from a served catalog", times["served"], None, "s")
+    yield Figure.median("deriva-ml, cold, from a served catalog", times["served"], 2.0, "s")
     yield Figure.median("deriva-ml, cold, with a request for each object", times["requests"], None, "s")
     yield Figure.median("deriva and bdbag", times["theirs"], None, "s")
     yield Figure("deriva-ml, cold, its tables alone", bare["fetched_s"], None, "s")
