@@ -128,7 +128,7 @@ def test_a_second_sigterm_does_not_cut_short_what_records_the_first(run):
 
 FORKED = {
     "returns": ("return", 0),
-    "raises": ("raise ValueError('in the child')", 1),
+    "raises": ("raise ValueError('not the parent')", 1),
     "leaves": ("sys.exit(0)", 0),
     "leaves with a word": ("sys.exit('the child has no more to say')", 1),
 }
@@ -150,7 +150,7 @@ def test_a_child_that_the_model_forks_has_no_part_in_the_record(run, name):
     assert (row["Status"], [change.status.value for change in entry.changes].count("Uploaded")) == ("Uploaded", 1)
     assert done.stderr.count(f"Execution {row['RID']}: ") == 1
     assert all(name in done.stderr for name in ("status.txt", "weights.txt"))
-    for word in ("in the child", "the child has no more to say"):
+    for word in ("not the parent", "the child has no more to say"):
         assert (word in done.stderr) == (word in ends)
 
 
