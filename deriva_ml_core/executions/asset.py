@@ -14,7 +14,7 @@ from deriva_ml_core.assets.tables import ASSET_TYPE, AssetTables
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.catalog.handle import Handle, session_of
 from deriva_ml_core.errors import DerivaMLNotFoundError, DerivaMLValidationError
-from deriva_ml_core.executions.assets_of import executions_of_asset
+from deriva_ml_core.executions.assets_of import execution_rids, executions_of_asset
 from deriva_ml_core.schema.terms import UNKNOWN_FILE_URL
 
 if TYPE_CHECKING:
@@ -80,15 +80,7 @@ class Asset:
     @property
     def execution_rid(self) -> str | None:
         """The execution that made it, None where none is recorded."""
-        made = [row["Execution"] for row in self.executions("Output")]
-        return made[0] if made else None
-
-    def executions(self, asset_role: str | None = None) -> list[dict[str, Any]]:
-        """The rows that link it to executions: Execution, Asset_Role."""
-        link = self.session.model.execution_link(self._table)
-        filters = {link.near_column: self.asset_rid, **({"Asset_Role": asset_role} if asset_role else {})}
-        found = rows.select(self.session, link.table, filters, sort=["RCT"])
-        return [{**row, "Execution": row[link.far_column]} for row in found]
+        return next(iter(execution_rids(self.session, self._table, self.asset_rid, "Output")), None)
 
     def get_metadata(self) -> dict[str, Any]:
         """Values of the table's own columns."""

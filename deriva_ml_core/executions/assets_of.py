@@ -11,7 +11,7 @@ from deriva_ml_core.catalog import rows
 from deriva_ml_core.errors import DerivaMLTableNotFound
 
 if TYPE_CHECKING:
-    from deriva_ml_core.catalog.model import Association, Table
+    from deriva_ml_core.catalog.model import Association, Table, TableName
     from deriva_ml_core.catalog.session import CatalogSession
 
 
@@ -72,7 +72,12 @@ def _of_role(session: CatalogSession, link: Association, role: str | None) -> di
 def executions_of_asset(session: CatalogSession, asset_rid: str, role: str | None = None) -> list[dict[str, Any]]:
     """Rows of the executions that an asset is linked to, in that role where one is given."""
     (asset,) = resolve_assets(session, [asset_rid])
-    link = session.model.execution_link((asset.schema, asset.table))
-    filters = {link.near_column: asset.rid} | _of_role(session, link, role)
-    rids = [row[link.far_column] for row in rows.select(session, link.table, filters)]
+    rids = execution_rids(session, (asset.schema, asset.table), asset.rid, role)
     return list(rows.select_by_rids(session, session.model.ml_table("Execution"), rids).values())
+
+
+def execution_rids(session: CatalogSession, table: TableName, asset_rid: str, role: str | None = None) -> list[str]:
+    """The executions that an asset of this table is linked to, in that role where one is given; the first first."""
+    link = session.model.execution_link(table)
+    filters = {link.near_column: asset_rid} | _of_role(session, link, role)
+    return [row[link.far_column] for row in rows.select(session, link.table, filters, sort=["RCT"])]

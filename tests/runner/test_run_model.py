@@ -212,7 +212,7 @@ def test_inputs_arrive_and_are_linked(new_ml, told):
     assert read == ["0.1 1"]
     assert [asset.asset_rid] == [one.asset_rid for one in newest.list_assets("Input")]
     assert newest.durations["download"] >= 0
-    assert {"Input", "Output"} == {row["Asset_Role"] for row in asset.executions()}
+    assert asset.execution_rid not in (None, newest.execution_rid)
     assert [newest.execution_rid] == [r.execution_rid for r in new_ml.list_asset_executions(asset.asset_rid, "Input")]
 
 
