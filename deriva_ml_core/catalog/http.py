@@ -267,6 +267,8 @@ class _Repeats(urllib3.Retry):
     The first repeat is told, in our words; urllib3's own, one for each, are for those who debug.
     """
 
+    doubts_names = True
+
     def increment(
         self,
         method: str | None = None,
@@ -276,7 +278,13 @@ class _Repeats(urllib3.Retry):
         _pool: Any = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        """What is left of the patience; MaxRetryError where nothing is."""
+        """
+        What is left of the patience; MaxRetryError where nothing is.
+
+        A name service that is away (EAI_AGAIN) is asked again even where names are not doubted.
+        """
+        if not self.doubts_names and isinstance(error, NameResolutionError) and _is_unknown(error.__cause__):
+            raise MaxRetryError(_pool, url or "", error) from error
         left = super().increment(method, url, response, error, _pool, _stacktrace)
         if error is not None and not self.history:
             log.warning("%s does not answer: it is asked again", getattr(_pool, "host", "the server"))
@@ -291,19 +299,7 @@ class _Repeats(urllib3.Retry):
 class _NamesAreRight(_Repeats):
     """Repeats like the others, but for a host that the name service says there is not."""
 
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: BaseHTTPResponse | None = None,
-        error: Exception | None = None,
-        _pool: Any = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        """Raise MaxRetryError at once for an unknown name; a name service that is away (EAI_AGAIN) is asked again."""
-        if isinstance(error, NameResolutionError) and _is_unknown(error.__cause__):
-            raise MaxRetryError(_pool, url or "", error) from error
-        return super().increment(method, url, response, error, _pool, _stacktrace)
+    doubts_names = False
 
 
 def _is_unknown(cause: BaseException | None) -> bool:
