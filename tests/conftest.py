@@ -28,9 +28,12 @@ from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef, TableDef
 from deriva_ml_core.schema.install import install_schema
 from deriva_ml_core.schema.tables import create_asset_table, create_domain_schema
 
-# Whoever runs the tests in the background of a script has them ignore Ctrl-C, and so would the commands that we start.
+# Whoever runs the tests in the background of a script, or by nohup, has them ignore Ctrl-C or the end of the terminal,
+# and so would the commands that we start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # No test measures time: a loaded machine is not a failure.
 settings.register_profile("deriva_ml", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -21,7 +21,7 @@ from deriva_ml_core.local_catalog import LocalServer
 from deriva_ml_core.local_catalog.hatrac import store
 
 SIZE = 30 * 2**20
-IN_FLIGHT = 5 * 2**20
+IN_FLIGHT = 8 * 2**20
 """Less than this is on its way, in the buffers of three processes."""
 ONCE = Manner(max_retries=0)
 

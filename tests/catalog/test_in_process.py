@@ -64,6 +64,13 @@ def growing(server):
     return list((server.path / "uploads").glob("grow-*"))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_grows_yet(local_server):
+    """All tests of a worker share the server, and some kill a client whose copy then waits for it."""
+    for left in growing(local_server):
+        left.unlink()
+
+
 def content_of(session, url, tmp_path):
     return objects.get_file(session, url, tmp_path / "back" / md5(url.encode())).read_bytes()
 

@@ -62,13 +62,14 @@ def test_plugins_of_hydra_find_our_launcher():
 def test_the_callback_leaves_what_belongs_to_the_launching_process_behind():
     """Hydra pickles callbacks for the processes of the jobs, without calling __init__ again."""
     callback = ExecutionCallback("stop")
-    callback.running = callback.chosen_launcher = callback.chosen_sweeper = object()
+    callback.checked = callback.running = callback.chosen_launcher = callback.chosen_sweeper = object()
 
     assert callback.__getstate__() == {
         "on_failure": "stop",
         "report": True,
         "table": True,
         "facts": None,
+        "checked": None,
         "running": None,
         "chosen_launcher": None,
         "chosen_sweeper": None,
