@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from deriva_ml_core.catalog.threads import threads_start
 from deriva_ml_core.errors import DerivaMLException
 
 Job = TypeVar("Job")
@@ -39,7 +39,7 @@ def in_parallel(
     stops all: jobs that have not begun are dropped, `stop` is called (to end those that have), and they are waited for.
     An interpreter that ends starts no more threads: what is done then, is done in turn.
     """
-    if not threading.main_thread().is_alive():
+    if not threads_start():
         yield from in_turn(jobs, work)
         return
     waiting = iter(jobs)
@@ -75,7 +75,7 @@ def in_turn(jobs: Iterable[Job], work: Callable[[Job], Answer]) -> Iterator[Outc
 
 def one_ahead(items: Iterable[Answer]) -> Iterator[Answer]:
     """The same items; each is made in another thread while the one before it is used."""
-    if not threading.main_thread().is_alive():  # as above
+    if not threads_start():
         yield from items
         return
     source, end = iter(items), object()

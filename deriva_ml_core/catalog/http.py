@@ -53,7 +53,7 @@ Credential = Mapping[str, str]
 Body = bytes | str | IO[bytes]
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class HttpClient:
         parts = urlsplit(self.base_url)
         self.hostname = hostname or parts.netloc
         self.has_login = bool(credential)
-        self.is_near = parts.hostname in _LOOPBACK
+        self.is_near = parts.hostname in LOOPBACK
         self._require_safe(parts.scheme, parts.hostname or "")
         self._headers = {**_login_header(credential or {}), "deriva-client-context": '{"cid":"deriva-ml"}'}
         self.patience = patience or Patience()
@@ -202,7 +202,7 @@ class HttpClient:
 
     def _require_safe(self, scheme: str, host: str) -> None:
         """A login must not travel in clear text to another machine."""
-        if scheme not in ("http", "https") or (scheme == "http" and host not in _LOOPBACK):
+        if scheme not in ("http", "https") or (scheme == "http" and host not in LOOPBACK):
             raise DerivaMLException(f"refusing to talk to {self.base_url}: use https:// for another machine")
 
     def _retries(self, method: str) -> urllib3.Retry:

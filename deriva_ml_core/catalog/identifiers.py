@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deriva_ml_core.catalog.http import LOOPBACK
 from deriva_ml_core.errors import CatalogUnreachable, DerivaMLAuthenticationError, DerivaMLException
 
 NAMESPACE_VARIABLE = "DERIVA_ML_MINID_NAMESPACE"
@@ -21,7 +22,6 @@ NAMESPACE = "https://identifiers.fair-research.org/namespace/minid"
 _SCOPE = "https://auth.globus.org/scopes/identifiers.fair-research.org/writer"
 _LOGIN = f"`deriva-globus-auth-utils login --refresh --requested-scopes {_SCOPE}`"
 _LOGIN_FILE = Path("~/.deriva/globus-credential.json")  # deriva's
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TIMEOUT_S = 60.0
 
 
@@ -39,7 +39,7 @@ def register_minid(location: str, *, sha256: str, size_bytes: int, title: str) -
     """
     namespace = os.environ.get(NAMESPACE_VARIABLE, NAMESPACE).rstrip("/")
     parts = urlsplit(namespace)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise DerivaMLException(f"{NAMESPACE_VARIABLE} is {namespace!r}: a login travels to https:// only")
     token = _token()
     from globus_sdk import AccessTokenAuthorizer, BaseClient, GlobusAPIError, GlobusError

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+Progress = Callable[[int], object]
+"""Hears how many bytes have moved; fewer than none where they must move again."""
+
 
 @dataclass(frozen=True, slots=True)
 class SmallObject:
@@ -35,7 +38,7 @@ class SmallObject:
 class ObjectStore(Protocol):
     """The objects of an embedded catalog."""
 
-    def take_in(self, file: Path, progress: Callable[[int], object], /) -> str | None:
+    def take_in(self, file: Path, progress: Progress, /) -> str | None:
         """Copy a file's content to where `store_object` finds it, reading it once; its MD5 in hex."""
 
     def store_object(
@@ -47,7 +50,7 @@ class ObjectStore(Protocol):
         md5: str,
         content_type: str,
         disposition: str,
-        progress: Callable[[int], object],
+        progress: Progress,
     ) -> str | None:
         """Store a file as an object, unless its content is there; the version's URL, when it is on the disk."""
 

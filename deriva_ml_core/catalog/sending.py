@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from urllib3.response import BaseHTTPResponse
 from deriva_ml_core.catalog import checksums
 from deriva_ml_core.catalog.http import Body, HttpClient, json_body
 from deriva_ml_core.catalog.object_store import ObjectStore
+from deriva_ml_core.catalog.threads import threads_start
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch
 
 # Called with the number of bytes that have moved since the last call; negative where they must move again.
@@ -300,7 +300,7 @@ def disposition(filename: str) -> str:
 
 def _side_by_side(work: Callable[[Chunk], int], chunks: Sequence[Chunk], lanes: int) -> Iterator[int]:
     """What `work` returns, as it comes. After an error nothing new begins; what has begun is waited for and counted."""
-    if not threading.main_thread().is_alive():  # an interpreter that ends starts no more threads
+    if not threads_start():
         yield from map(work, chunks)
         return
     pool = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="deriva-ml-chunk")

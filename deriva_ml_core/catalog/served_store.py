@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +15,8 @@ from urllib.parse import urlsplit
 from urllib3.response import BaseHTTPResponse
 
 from deriva_ml_core.catalog.http import HttpClient, json_body
-from deriva_ml_core.catalog.object_store import SmallObject
+from deriva_ml_core.catalog.object_store import Progress, SmallObject
+from deriva_ml_core.catalog.threads import threads_start
 from deriva_ml_core.errors import CatalogUnreachable
 
 _KIND = "application/x-deriva-ml-objects"
@@ -26,8 +26,6 @@ _CONTENT_FROM_BYTES, _CONTENT_TO_BYTES = 25 * 2**20, 32 * 2**30
 """Smaller files are worth one request, not three; of larger ones the hashing after a break would exceed a time-out."""
 _BLOCK_BYTES = 2**20
 _ANY_REFUSAL = range(300, 600)
-
-Progress = Callable[[int], object]
 
 
 class ServedStore:
@@ -136,7 +134,7 @@ class ServedStore:
 
     def store_small(self, batches: Iterable[Sequence[SmallObject]], /) -> Iterator[Sequence[str | None]]:
         """See ObjectStore; one request for each batch."""
-        if not self._takes_batches or not threading.main_thread().is_alive():  # an interpreter that ends has no threads
+        if not self._takes_batches or not threads_start():
             return
         sent: deque[Future[Sequence[str | None]]] = deque()
         with ThreadPoolExecutor(_BATCHES_AHEAD, "deriva-ml-deposit") as pool:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from unittest.mock import patch
 
 from deriva_ml_core.cli.main import completed
 from deriva_ml_core.config.application import Application
@@ -45,6 +44,7 @@ def _offers(application: Application, overrides: Sequence[str], prefix: str) -> 
 def _hydra_offers(application: Application, overrides: Sequence[str], prefix: str) -> list[str]:
     """As Hydra's own completion answers a bash: from the line in the environment, on stdout."""
     line = " ".join(["deriva-ml-run", *overrides, prefix])
-    with patch.dict(os.environ, COMP_LINE=line), redirect_stdout(StringIO()) as answer:
+    os.environ["COMP_LINE"] = line  # argcomplete has read the shell's; the process ends with the answer
+    with redirect_stdout(StringIO()) as answer:
         application.shell_completion(["query=bash"])
     return answer.getvalue().split()

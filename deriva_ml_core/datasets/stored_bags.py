@@ -96,7 +96,7 @@ class BagStore:
             with archive.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size_bytes = archive.stat().st_size
-            minids = self._minids(key)
+            minids = _minids(self._index(key))
             self._write_index(key, {"checksum": bag.checksum, "rows": dict(sorted(rows.items())), "minids": minids})
         return Archive(self._address(name), sha256, size_bytes, minids.get(sha256))
 
@@ -108,8 +108,8 @@ class BagStore:
             DerivaMLException: the store refuses. CatalogUnreachable: it does not answer.
         """
         with self._errors(self._index_name(key), "noted at"):
-            document = json.loads(self._read(self._index_name(key)) or b"{}")
-            self._write_index(key, {**document, "minids": {**self._minids(key), archive.sha256: minid}})
+            index = self._index(key)
+            self._write_index(key, {**index, "minids": {**_minids(index), archive.sha256: minid}})
 
     def get(self, key: str, bag_name: str, folder: Path, info: Mapping[str, str], *, whole: bool) -> StoredBag | None:
         """
@@ -152,13 +152,13 @@ class BagStore:
     def _write_index(self, key: str, document: Mapping[str, Any]) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=self._index_name(key), Body=json.dumps(document).encode())
 
-    def _minids(self, key: str) -> dict[str, str]:
-        """SHA-256 of an archive -> its MINID, as the index has them; an index that is none has none."""
+    def _index(self, key: str) -> dict[str, Any]:
+        """Empty where there is none, or what is there is none."""
         try:
-            found = json.loads(self._read(self._index_name(key)) or b"{}").get("minids", {})
-            return {str(sha256): str(minid) for sha256, minid in found.items()}
-        except (AttributeError, ValueError):
+            found = json.loads(self._read(self._index_name(key)) or b"{}")
+        except ValueError:
             return {}
+        return found if isinstance(found, dict) else {}
 
     def _archive_name(self, checksum: str, bag_name: str, *, whole: bool) -> str:
         return f"{self._prefix}{checksum}/{bag_name}{'' if whole else '-no-files'}.zip"
@@ -239,6 +239,12 @@ def _unpack(archive: Path, bag_name: str, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with file.open(entry) as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 2**20)
+
+
+def _minids(index: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of an archive -> its MINID."""
+    found = index.get("minids")
+    return {str(sha256): str(minid) for sha256, minid in found.items()} if isinstance(found, dict) else {}
 
 
 def _verify(folder: Path, checksum: str, info: Mapping[str, str]) -> None:

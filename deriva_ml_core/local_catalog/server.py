@@ -11,42 +11,26 @@ An in-process server belongs to its process: it runs in daemon threads, and a fo
 """
 
 import atexit
-import io
-import logging
 import os
 import re
 import secrets
-import select
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
-
-from cheroot import wsgi
-from cheroot.server import HTTPConnection
 
 from .app import Application, Service
-from .chunked import ChunkedBody
 from .errors import RootError
 from .hatrac.bulk import SmallObject
 from .hatrac.intake import Described
 from .http import is_loopback
 from .root import Root
 from .users import Users
+from .web_server import WebServer, make_server, stop_server, tls_adapter
 
-log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
-MAX_HEADER_BYTES = 1024 * 1024
-"""Request line and headers together: a path with thousands of filters fits, an endless header does not."""
-
-
-_NEAR_MS = 2
-_ONE_PACKET_BYTES = 64 * 1024
 
 
 class LocalServer:
@@ -171,35 +155,6 @@ class LocalServer:
         self.stop()
 
 
-class _Gateway(wsgi.Gateway_10):
-    """cheroot's way from a request to the application, with a body in chunks that is read in bounded pieces."""
-
-    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot's base says nothing
-        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
-        if self.req.chunked_read:
-            environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
-        return environ
-
-    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Any:
-        """`Connection: close` is an order here: else cheroot reads all that is left of the body, in one piece."""
-        if ("Connection", "close") in headers:
-            self.req.close_connection = True
-        return super().start_response(status, headers, exc_info)
-
-    def write(self, chunk: bytes) -> None:
-        """A small answer leaves in one packet with its head: each packet wakes a thread of the client."""
-        if self.req.sent_headers or len(chunk) > _ONE_PACKET_BYTES:
-            super().write(chunk)
-            return
-        wire, held = self.req.conn.wfile, io.BytesIO()
-        self.req.conn.wfile = held
-        try:
-            super().write(chunk)
-        finally:
-            self.req.conn.wfile = wire
-            wire.write(held.getvalue())
-
-
 _abandoned: list["_Running"] = []  # never collected: closing an inherited SQLite connection could harm the parent
 
 
@@ -209,7 +164,7 @@ class _Running:
     def __init__(self, path: Path, token: str) -> None:
         self._root = Root(path)
         self.application = Application(self._root, process_token=token)
-        self._server = _make_server((LOOPBACK, 0), self.application, threads=8)
+        self._server = make_server((LOOPBACK, 0), self.application, threads=8)
         self._failure: list[BaseException] = []
         listening = threading.Event()
         # All of it in a daemon thread: the server's own threads are daemons only if their maker is one.
@@ -234,7 +189,7 @@ class _Running:
 
     def stop(self) -> None:
         atexit.unregister(self.stop)
-        _stop_server(self._server)
+        stop_server(self._server)
         self._thread.join(timeout=5)
         self.application.close()
         self._root.close()
@@ -246,77 +201,6 @@ class _Running:
             self._server.socket.close()
         self._root.abandon()
         _abandoned.append(self)
-
-
-class _Connection(HTTPConnection):
-    """
-    A connection whose thread stays for a moment: most clients send their next request at once.
-
-    cheroot hands a connection back to its selector after each answer, which takes two more threads to the next one.
-    """
-
-    def communicate(self) -> bool:
-        """Answer the requests that follow each other closely; whether the connection stays open."""
-        while super().communicate():  # type: ignore[no-untyped-call]  # cheroot's base says nothing
-            if not self._more_is_near():
-                return True
-        return False
-
-    def close(self) -> None:
-        """Close the socket, and drop what could not be sent: else the garbage collector tries, and prints why not."""
-        super().close()
-        with suppress(OSError):
-            self.wfile.close()
-
-    def _more_is_near(self) -> bool:
-        if not self.server.ready or self.server.requests.qsize:  # others wait for a thread
-            return False
-        soon = select.poll()
-        soon.register(self.socket.fileno(), select.POLLIN)
-        return self.rfile.has_data() or bool(soon.poll(_NEAR_MS))
-
-
-class _Server(wsgi.Server):
-    """cheroot, with our limits, logging into logging."""
-
-    ConnectionClass = _Connection
-    max_request_header_size = MAX_HEADER_BYTES
-    version = "deriva-ml-catalog"
-
-    @staticmethod
-    def bind_socket(sock: socket.socket, address: Any) -> socket.socket:
-        """Bind, or close what cannot be bound: cheroot would leave that to the garbage collector."""
-        try:
-            sock.bind(address)
-        except BaseException:  # whatever went wrong, the socket is of no use
-            sock.close()
-            raise
-        return sock
-
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        log.log(level, "%s", msg, exc_info=traceback)
-
-
-def _make_server(address: tuple[str, int], app: Application, *, threads: int) -> _Server:
-    # Idle connections cost a file descriptor, no thread, so that clients may keep them for a minute.
-    server = _Server(address, app, numthreads=threads, request_queue_size=128, timeout=60, shutdown_timeout=2)
-    server.keep_alive_conn_limit = 1000
-    server.gateway = _Gateway
-    return server
-
-
-def _stop_server(server: _Server) -> None:
-    """Stop at once: cheroot's selector looks at its stop flag only when something arrives, or twice a second."""
-    poke = threading.Timer(0.01, _poke, [server.bind_addr])
-    poke.daemon = True
-    poke.start()
-    server.stop()
-    poke.join()
-
-
-def _poke(address: Any) -> None:
-    with suppress(OSError), socket.create_connection(address[:2], timeout=1):
-        pass
 
 
 def serve(
@@ -349,13 +233,13 @@ def serve(
             )
         application = Application(root)
         application.mount(pages(application))
-        server = _make_server((host, port), application, threads=32)
+        server = make_server((host, port), application, threads=32)
         if tls_cert and tls_key:
-            server.ssl_adapter = _tls(tls_cert, tls_key)
+            server.ssl_adapter = tls_adapter(tls_cert, tls_key)
         _serve_until_signal(server, "https" if tls_cert else "http", ready)
 
 
-def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], None]) -> None:
+def _serve_until_signal(server: WebServer, scheme: str, ready: Callable[[str], None]) -> None:
     host = server.bind_addr[0]  # as it was asked for: a certificate is for a name, not for the address behind it
     try:
         server.prepare()
@@ -376,7 +260,7 @@ def _serve_until_signal(server: _Server, scheme: str, ready: Callable[[str], Non
         ready(f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.bind_addr[1]}")
         stop.wait()
     finally:
-        _stop_server(server)
+        stop_server(server)
         thread.join(timeout=10)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -386,20 +270,3 @@ def _innermost(err: OSError) -> str:
     """What the system said: cheroot repeats the address around it."""
     said = re.search(r"\[Errno -?\d+\] ([^\])]+)", str(err))
     return said[1] if said else str(err)
-
-
-def _tls(cert: Path, key: Path) -> Any:
-    import ssl  # it costs memory that an in-process catalog does not need
-
-    from .tls import LazyHandshake
-
-    for file in (cert, key):
-        try:
-            file.read_bytes()
-        except OSError as err:
-            raise RootError(f"{file} cannot be read: {err.strerror or err}.") from err
-    try:
-        return LazyHandshake(cert, key)
-    except ssl.SSLError as err:
-        why = err.reason or err
-        raise RootError(f"{cert} and {key} are no certificate in PEM and its private key: {why}.") from err

@@ -28,7 +28,7 @@ from werkzeug.wrappers import Response
 from ..errors import BadRequest, Busy, Conflict, MethodNotAllowed, NotFound, Unrouted
 from ..http import Readable, Request, json_response, no_content
 from . import directory
-from .intake import Described, Taken, make_version, parse_described
+from .intake import Described, Taken, kept_unless_disk_fails, make_version, parse_described
 from .resources import Resources, created
 from .rights import require
 from .store import grow
@@ -128,24 +128,15 @@ class ContentService:
 
 
 def _come(resources: Resources, name: str, body: Readable, offset: int, length: int) -> Taken:
-    """Content with what follows; whatever ends it but a failing disk, what has come stays."""
+    """Content with what follows."""
     path, file = _growing_file(resources, name)
     there = os.fstat(file.fileno()).st_size
     if offset != there:
         file.close()
         raise Conflict(f"{there} bytes have come, not {offset}.")
-    try:
-        return Taken(name, path, file, grow(body, path, file, length))
-    except (ConnectionError, TimeoutError):
-        file.close()
-        raise
-    except OSError:  # no room, say: nobody can use what has come
-        with file:
-            path.unlink(missing_ok=True)
-        raise
-    except BaseException:  # the sender is gone
-        file.close()
-        raise
+    with kept_unless_disk_fails(path, file):
+        incoming = grow(body, path, file, length)
+    return Taken(name, path, file, incoming)
 
 
 def _growing_file(resources: Resources, name: str) -> tuple[Path, BinaryIO]:

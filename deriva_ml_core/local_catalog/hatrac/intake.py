@@ -130,15 +130,25 @@ class Intake:
                 path, copy = self._store.growing_file(name)
             except BlockingIOError:  # another process copies it
                 path, copy = self._store.new_file()
-            try:
-                return Taken(name, path, copy, _copy(content, path, copy, progress))
-            except OSError:  # no room, say: nobody can use what was copied
-                with copy:
-                    path.unlink(missing_ok=True)
-                raise
-            except BaseException:  # Ctrl-C too; what was copied stays for the next
-                copy.close()
-                raise
+            with kept_unless_disk_fails(path, copy):
+                incoming = _copy(content, path, copy, progress)
+        return Taken(name, path, copy, incoming)
+
+
+@contextmanager
+def kept_unless_disk_fails(path: Path, file: BinaryIO) -> Iterator[None]:
+    """
+    Leave a growing file for whoever comes back for it when the block ends badly, by Ctrl-C or a broken connection.
+
+    Not where the disk failed, has no room, say: then nobody could use it, and it would take more of what is missing.
+    """
+    try:
+        yield
+    except BaseException as err:
+        with file:
+            if isinstance(err, OSError) and not isinstance(err, ConnectionError | TimeoutError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def parse_described(raw_path: str, described: Described) -> tuple[str, Metadata]:
