@@ -1,11 +1,22 @@
 """An execution and its staging, in a catalog with asset tables."""
 
+from urllib.parse import urlsplit
+
 import pytest
+from meddling_proxy import MeddlingProxy
 
 from deriva_ml_core.assets.staging import Staging
 from deriva_ml_core.catalog import rows
 from deriva_ml_core.schema.elements import ColumnDef, ForeignKeyDef
 from deriva_ml_core.schema.tables import create_asset_table, create_vocabulary
+
+
+@pytest.fixture
+def proxy(local_server):
+    """A way to the server that can be cut, slowed down and counted."""
+    where = urlsplit(local_server.url)
+    with MeddlingProxy(where.hostname, where.port) as running:
+        yield running
 
 
 @pytest.fixture

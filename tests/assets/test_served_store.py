@@ -6,10 +6,8 @@ import signal
 import subprocess
 import sys
 from textwrap import dedent
-from urllib.parse import urlsplit
 
 import pytest
-from meddling_proxy import MeddlingProxy
 
 from deriva_ml_core.assets.manner import Manner
 from deriva_ml_core.assets.staging import Staging
@@ -24,13 +22,6 @@ SIZE = 30 * 2**20
 IN_FLIGHT = 8 * 2**20
 """Less than this is on its way, in the buffers of three processes."""
 ONCE = Manner(max_retries=0)
-
-
-@pytest.fixture
-def proxy(local_server):
-    where = urlsplit(local_server.url)
-    with MeddlingProxy(where.hostname, where.port) as running:
-        yield running
 
 
 @pytest.fixture

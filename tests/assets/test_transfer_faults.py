@@ -7,10 +7,8 @@ import os
 import subprocess
 import sys
 from textwrap import dedent
-from urllib.parse import urlsplit
 
 import pytest
-from meddling_proxy import MeddlingProxy
 
 from deriva_ml_core.assets.manner import Manner
 from deriva_ml_core.assets.staging import Staging
@@ -21,13 +19,6 @@ from deriva_ml_core.catalog.served_store import ServedStore
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogUnreachable, WorkingFolderError
 from deriva_ml_core.schema.install import install_schema
-
-
-@pytest.fixture
-def proxy(local_server):
-    where = urlsplit(local_server.url)
-    with MeddlingProxy(where.hostname, where.port) as running:
-        yield running
 
 
 @pytest.fixture

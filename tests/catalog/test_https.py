@@ -45,24 +45,30 @@ def store_login(home, hostname, token):
     (home / ".deriva" / "credential.json").write_text(json.dumps({hostname: {"bearer-token": token}}))
 
 
-def test_the_login_that_deriva_stored_is_used(server, tmp_path):
-    """Whoever has logged in with deriva's command connects without another word."""
+@pytest.fixture
+def asked(server, tmp_path):
+    """As `ask`, of code with a `session`, by a user who has logged in and trusts the server's certificate."""
     hostname, token, certificate = server
     store_login(tmp_path, hostname, token)
 
-    who, error = ask(connecting(hostname), tmp_path, REQUESTS_CA_BUNDLE=certificate)
+    def answer(*then, **environment):
+        return ask(connecting(hostname, *then), tmp_path, REQUESTS_CA_BUNDLE=certificate, **environment)
+
+    return answer
+
+
+def test_the_login_that_deriva_stored_is_used(asked):
+    """Whoever has logged in with deriva's command connects without another word."""
+    who, error = asked()
 
     assert (who, error) == ("ada", "")
 
 
-def test_records_of_a_server_have_its_address(server, tmp_path):
+def test_records_of_a_server_have_its_address(server, asked):
     """The address of a record works in a browser."""
-    hostname, token, certificate = server
-    store_login(tmp_path, hostname, token)
+    url, _ = asked("print(session.record_url('1-ABCD'))")
 
-    url, _ = ask(connecting(hostname, "print(session.record_url('1-ABCD'))"), tmp_path, REQUESTS_CA_BUNDLE=certificate)
-
-    assert url == f"https://{hostname}/id/demo/1-ABCD"
+    assert url == f"https://{server[0]}/id/demo/1-ABCD"
 
 
 def test_without_a_login_the_command_is_named(server, tmp_path):
@@ -85,10 +91,8 @@ def test_an_expired_login_is_told_from_none(server, tmp_path):
     assert "long-ago" not in error
 
 
-def test_small_objects_come_over_https_too(server, tmp_path):
+def test_small_objects_come_over_https_too(asked):
     """By their own connections, which believe in the same certificates: without the right one nothing is sent."""
-    hostname, token, certificate = server
-    store_login(tmp_path, hostname, token)
     store = (
         "from pathlib import Path\n"
         "    from deriva_ml_core.catalog import objects\n"
@@ -99,17 +103,15 @@ def test_small_objects_come_over_https_too(server, tmp_path):
     take = "    print(session.client.get_small(url, 7).content.decode())\n"
     forget = "    import certifi, os; os.environ['REQUESTS_CA_BUNDLE'] = certifi.where()\n"
 
-    fetched, _ = ask(connecting(hostname, store + take), tmp_path, REQUESTS_CA_BUNDLE=certificate)
-    _, refused = ask(connecting(hostname, store + forget + take), tmp_path, REQUESTS_CA_BUNDLE=certificate)
+    fetched, _ = asked(store + take)
+    _, refused = asked(store + forget + take)
 
     assert fetched == "content"
     assert refused == "AttributeError: 'NoneType' object has no attribute 'content'"
 
 
-def test_threads_that_ask_at_once_share_what_is_closed_at_the_end(server, tmp_path):
+def test_threads_that_ask_at_once_share_what_is_closed_at_the_end(asked):
     """A connection that one of them opened, and that another's took the place of, would stay open for ever."""
-    hostname, token, certificate = server
-    store_login(tmp_path, hostname, token)
     together = (
         "import threading\n"
         "    session.client.request('PUT', '/hatrac/together', body=b'content')\n"
@@ -123,9 +125,7 @@ def test_threads_that_ask_at_once_share_what_is_closed_at_the_end(server, tmp_pa
         "    print(*found)"
     )
 
-    fetched, complained = ask(
-        connecting(hostname, together), tmp_path, REQUESTS_CA_BUNDLE=certificate, PYTHONWARNINGS="default"
-    )
+    fetched, complained = asked(together, PYTHONWARNINGS="default")
 
     assert fetched.split() == ["content"] * 8
     assert complained == ""
@@ -141,15 +141,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(server, tmp_path):
     assert f"{hostname} has no certificate that this machine trusts" in error
 
 
-def test_derivas_own_client_gets_the_same_login(server, tmp_path):
+def test_derivas_own_client_gets_the_same_login(asked):
     """`session.ermrest` asks the same server as the same user."""
-    hostname, token, certificate = server
-    store_login(tmp_path, hostname, token)
-
-    name, error = ask(
-        connecting(hostname, "print(session.ermrest.get_authn_session().json()['client']['id'])"),
-        tmp_path,
-        REQUESTS_CA_BUNDLE=certificate,
-    )
+    name, error = asked("print(session.ermrest.get_authn_session().json()['client']['id'])")
 
     assert (name, error) == ("ada", "")

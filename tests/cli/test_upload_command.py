@@ -1,9 +1,6 @@
 """deriva-ml-upload and deriva-ml-executions upload: what a run left is finished by a later command."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -42,15 +39,7 @@ def project(demo_project):
 @pytest.fixture
 def command(project):
     def run(module, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", f"deriva_ml_core.cli.{module}", *arguments],
-            cwd=project.root,
-            env={**os.environ, "HOME": str(project.home)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return project.run("-m", f"deriva_ml_core.cli.{module}", *map(str, arguments), command="python")
 
     return run
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import Client
 
+from deriva_ml_core.catalog.http import HttpClient
 from deriva_ml_core.local_catalog.app import Application
 from deriva_ml_core.local_catalog.ermrest.typenames import SYSTEM_TYPES, type_named
 from deriva_ml_core.local_catalog.root import Root
@@ -81,6 +82,14 @@ def _reference(schema, column, target, to_column):
         "foreign_key_columns": [{"schema_name": schema, "table_name": "T", "column_name": column}],
         "referenced_columns": [{"schema_name": to_schema, "table_name": to_table, "column_name": to_column}],
     }
+
+
+@pytest.fixture
+def client(local_server):
+    """Of a server on this machine, as its owner."""
+    found = HttpClient(local_server.url, credential=local_server.credential)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,6 @@ NAME = {"content_type": "text/plain", "disposition": "filename*=UTF-8''a"}
 
 
 @pytest.fixture
-def client(local_server):
-    found = HttpClient(local_server.url, credential=local_server.credential)
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def place(request):
     """Where this test's content goes."""
     return "/content/" + hashlib.sha256(request.node.name.encode()).hexdigest()

@@ -16,13 +16,6 @@ from deriva_ml_core.errors import CatalogUnreachable
 KIND = "application/x-deriva-ml-objects"
 
 
-@pytest.fixture
-def client(local_server):
-    found = HttpClient(local_server.url, credential=local_server.credential)
-    yield found
-    found.close()
-
-
 def line(name, content):
     return [
         f"/hatrac/deposit/{name}",

@@ -12,13 +12,6 @@ from deriva_ml_core.catalog.nearby import ServedFiles
 
 
 @pytest.fixture
-def client(local_server):
-    found = HttpClient(local_server.url, credential=local_server.credential)
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def stored(client, tmp_path):
     """The path of an object, and its content."""
     content = str(tmp_path).encode()
