@@ -13,8 +13,8 @@ from textwrap import dedent
 
 from _environments import LackingError, environment
 from _harness import command
+from _servers import mlflow_server
 from startup import make_projects, user_environment
-from transfer import mlflow_server
 
 HYDRA = ("hydra-core>=1.3.2,<1.4", "hydra-zen>=0.17,<0.18", "hydra-joblib-launcher", "hydra-submitit-launcher")
 IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")

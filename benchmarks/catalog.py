@@ -26,12 +26,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
 import requests
 from _harness import Figure, LackingError, each, program, report, sensible
+from _servers import served
 from deriva.core import ErmrestCatalog
 
 from deriva_ml_core.catalog.session import CatalogSession
@@ -302,19 +303,6 @@ def in_process(folder: Path) -> Iterator[Figure]:
         runs.append([float(value) for value in out.split()])
     yield Figure.median("first answer after", (run[0] for run in runs), 50, "ms")
     yield Figure.median("idle: memory over the client alone", (run[1] for run in runs), 25, "MB")
-
-
-@contextmanager
-def served(root: Path) -> Iterator[str]:
-    """`deriva-ml-catalog serve` on a root without users; its URL."""
-    command = [sys.executable, "-m", "deriva_ml_core.cli.catalog", "serve", "--root", str(root)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process.stdout.readline().removeprefix("listening on ").strip()
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
 
 
 if __name__ == "__main__":

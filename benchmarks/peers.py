@@ -22,7 +22,7 @@ from _applications import call, install, subjects, versions
 from _environments import PEERS
 from _harness import Figure, LackingError, Sample, alternate, command, each, program, report
 from _records import BATCH, records
-from transfer import server_store
+from _servers import server_store
 
 LAUNCHERS = {
     "basic": (),
