@@ -44,7 +44,7 @@ def _offers(application: Application, overrides: Sequence[str], prefix: str) -> 
 def _hydra_offers(application: Application, overrides: Sequence[str], prefix: str) -> list[str]:
     """As Hydra's own completion answers a bash: from the line in the environment, on stdout."""
     line = " ".join(["deriva-ml-run", *overrides, prefix])
-    os.environ["COMP_LINE"] = line  # argcomplete has read the shell's; the process ends with the answer
+    os.environ.update(COMP_LINE=line)  # argcomplete has read the shell's; the process ends with the answer
     with redirect_stdout(StringIO()) as answer:
         application.shell_completion(["query=bash"])
     return answer.getvalue().split()
