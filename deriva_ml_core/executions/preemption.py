@@ -3,6 +3,8 @@ SLURM's warning before it ends a job, by SIGUSR2: the model saves where it stand
 
 submitit's own handler stays and has the last word: it requeues, and leaves the process; it raises where the job has
 timed out too often, or SLURM does not take it back. They are told apart here, so that the record says what it was.
+SLURM also refuses to requeue a job that it has requeued itself meanwhile, as it does when a preemption's time of grace
+is over.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from types import FrameType
 
 from deriva_ml_core.executions.owner import this_process
 from deriva_ml_core.executions.signals import GaveWay, Preempted, TimedOut
+from deriva_ml_core.executions.slurm import Slurm
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ def giving_way(saves: Iterable[Save]) -> Iterator[None]:
         except SystemExit as err:
             raise GaveWay(job, err.code) from None
         except subprocess.CalledProcessError:  # of `scontrol requeue`
+            if _requeued_already():
+                raise GaveWay(job, -1) from None  # as submitit leaves
             raise (TimedOut(job) if _time_is_over(before) else Preempted(job)) from None
         except Exception as err:  # noqa: BLE001  # submitit's UncompletedJobError: no more restarts
             log.debug("%s", err)
@@ -85,6 +90,13 @@ def call_all(saves: Iterable[Save]) -> None:
 def is_warned() -> bool:
     """Whether this is a job that SLURM warns, for submitit, before it ends it."""
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+
+
+def _requeued_already() -> bool:
+    """Whether SLURM counts more restarts of the job than this process is of; it counts one when it requeues."""
+    owner = this_process()
+    state = Slurm().state(owner.slurm_job_id or "")  # not this_cluster(), whose answer may be of before
+    return state is not None and not state.ended and state.restarts > int(owner.slurm.get("restarts", 0))
 
 
 def _time_is_over(handler: Callable[..., object]) -> bool:
