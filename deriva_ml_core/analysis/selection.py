@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,11 @@ class Selection:
     descending: bool = False
     limit: int | None = None
     show: tuple[str, ...] = ()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there can be executions that it leaves out, however many are shown."""
+        return replace(self, sort=None, descending=False, limit=None, show=()) != Selection()
 
     @property
     def named(self) -> tuple[str, ...]:

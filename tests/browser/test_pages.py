@@ -122,6 +122,13 @@ def test_a_person_finds_the_way_from_the_list_to_a_picture(site, new_ml, story, 
     assert console() == []
 
 
+def test_a_catalog_without_executions_is_told_from_a_choice_that_finds_none(site, new_ml, browser):
+    """Nobody who opens a new catalog has asked for a certain execution."""
+    for query, said in (("", "There are no executions yet."), ("?status=Failed", "There is no such execution.")):
+        browser.get(f"{site}/browse/{new_ml.catalog_id}{query}")
+        assert said in browser.find_element("tag name", "main").text
+
+
 def test_a_rid_is_searched_for_in_any_case(site, new_ml, story, browser):
     """The field stands on every page."""
     from selenium.common.exceptions import WebDriverException

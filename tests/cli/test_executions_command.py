@@ -51,6 +51,14 @@ def test_a_long_reason_gives_way_to_the_rest(new_ml, workflow, place, capsys, mo
     assert line.rstrip().endswith("…")
 
 
+def test_a_catalog_without_executions_is_told_from_a_list_that_finds_none(new_ml, place, capsys):
+    """However many are to be shown, and in which order."""
+    assert main(["list", "--all", "--sort", "status", *place]) == 0
+    assert "there are no executions in catalog" in capsys.readouterr().out
+    assert main(["list", "--no-jobs", *place]) == 0
+    assert "no such execution in catalog" in capsys.readouterr().out
+
+
 def test_list_filters_and_counts(new_ml, done, place, capsys):
     """--status, --limit; none found is said in a line; --json is a document."""
     assert main(["list", "--status", "Failed", *place]) == 0

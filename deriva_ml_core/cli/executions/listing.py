@@ -73,8 +73,10 @@ def run(options: argparse.Namespace) -> int:
         if there_are_more:
             no_jobs = ", --no-jobs leaves the jobs of sweeps out" if selection.jobs else ""
             print(f"(the first {selection.limit}; --all shows all{no_jobs})")
-    else:
+    elif selection.narrows:
         print(f"no such execution in {place}")
+    else:
+        print(f"there are no executions in {place} yet")
     return 0
 
 
