@@ -240,6 +240,7 @@ def images(bench: Bench, count: int) -> Iterator[Figure]:
     }
     times: dict[str, list[float]] = {key: [] for key in subjects}
     for key in there_and_back(subjects, 3):
+        os.sync()  # what the one before has left to the disk is not this one's to wait for
         times[key].append(subjects[key](f"{key}-{len(times[key])}"))
     warm = bench.download(dataset, "own-0")
     bare = bench.download(dataset, "bare", materialize=False)
