@@ -8,7 +8,7 @@ from urllib3.exceptions import HTTPError
 
 from deriva_ml_core.catalog import checksums
 from deriva_ml_core.catalog.http import HttpClient
-from deriva_ml_core.catalog.sending import Progress
+from deriva_ml_core.catalog.object_store import Progress
 from deriva_ml_core.errors import CatalogUnreachable, ChecksumMismatch
 
 _BLOCK_BYTES = 2**18

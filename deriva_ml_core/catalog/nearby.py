@@ -21,7 +21,7 @@ from pathlib import Path
 from deriva_ml_core.catalog import checksums
 from deriva_ml_core.catalog.arriving import new_file, put_in_place, write_all
 from deriva_ml_core.catalog.http import HttpClient, json_body
-from deriva_ml_core.catalog.sending import Progress
+from deriva_ml_core.catalog.object_store import Progress
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import ChecksumMismatch
 

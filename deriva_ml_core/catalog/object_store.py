@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 Progress = Callable[[int], object]
-"""Hears how many bytes have moved; fewer than none where they must move again."""
+"""Hears how many bytes have moved since it was last called; fewer than none where they must move again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from deriva_ml_core.catalog.arriving import arriving, put_in_place
 from deriva_ml_core.catalog.checksums import file_md5
 from deriva_ml_core.catalog.fetching import Download
 from deriva_ml_core.catalog.nearby import copy_near, near_files, read_near
-from deriva_ml_core.catalog.object_store import SmallObject
-from deriva_ml_core.catalog.sending import Progress, Upload, disposition
+from deriva_ml_core.catalog.object_store import Progress, SmallObject
+from deriva_ml_core.catalog.sending import Upload, disposition
 from deriva_ml_core.catalog.session import CatalogSession
 from deriva_ml_core.errors import CatalogError, DerivaMLReadOnlyError
 

@@ -17,12 +17,9 @@ from urllib3.response import BaseHTTPResponse
 
 from deriva_ml_core.catalog import checksums
 from deriva_ml_core.catalog.http import Body, HttpClient, json_body
-from deriva_ml_core.catalog.object_store import ObjectStore
+from deriva_ml_core.catalog.object_store import ObjectStore, Progress
 from deriva_ml_core.catalog.threads import threads_start
 from deriva_ml_core.errors import CatalogError, ChecksumMismatch
-
-# Called with the number of bytes that have moved since the last call; negative where they must move again.
-Progress = Callable[[int], None]
 
 Chunk = tuple[int, int, int]  # number, offset, size
 

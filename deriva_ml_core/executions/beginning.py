@@ -27,7 +27,7 @@ from deriva_ml_core.catalog.texts import storable
 from deriva_ml_core.errors import CatalogError, DerivaMLException, WorkingFolderError
 from deriva_ml_core.executions.heart import HEARTBEAT_S
 from deriva_ml_core.executions.journal import FILE_NAME, Change, Journal, JournalEntry, now, read_entry, write_beside
-from deriva_ml_core.executions.owner import slurm_facts, slurm_job
+from deriva_ml_core.executions.owner import slurm_facts, slurm_job, slurm_restarts
 from deriva_ml_core.executions.signals import Superseded
 from deriva_ml_core.executions.states import Status
 from deriva_ml_core.workflows.workflow import Workflow
@@ -141,7 +141,7 @@ def _await_the_end_of(before: JournalEntry) -> None:
 def _require_latest(before: JournalEntry, entry: JournalEntry) -> None:
     """SLURM counts the restarts of a job: what has been restarted more often has the record."""
     same = slurm_job(before.slurm) == slurm_job(entry.slurm)
-    if same and int(before.slurm.get("restarts", 0)) > int(entry.slurm.get("restarts", 0)):
+    if same and slurm_restarts(before.slurm) > slurm_restarts(entry.slurm):
         raise Superseded(entry.rid, str(before.owner))
 
 

@@ -40,6 +40,11 @@ def slurm_job(facts: Mapping[str, str]) -> str | None:
     return f"{array}_{task}" if array and task else facts.get("job_id")
 
 
+def slurm_restarts(facts: Mapping[str, str]) -> int:
+    """How often SLURM had requeued the job when it started what the facts are of."""
+    return int(facts.get("restarts", 0))
+
+
 def later_task(env: Mapping[str, str]) -> bool:
     """Whether this is a task of a job that SLURM runs in several: the first of them keeps the record."""
     return env.get("SUBMITIT_EXECUTOR") == "slurm" and env.get("SLURM_PROCID", "0") != "0"

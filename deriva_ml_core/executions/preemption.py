@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from deriva_ml_core.executions.owner import this_process
+from deriva_ml_core.executions.owner import slurm_restarts, this_process
 from deriva_ml_core.executions.signals import GaveWay, Preempted, TimedOut
 from deriva_ml_core.executions.slurm import Slurm
 
@@ -96,7 +96,7 @@ def _requeued_already() -> bool:
     """Whether SLURM counts more restarts of the job than this process is of; it counts one when it requeues."""
     owner = this_process()
     state = Slurm().state(owner.slurm_job_id or "")  # not this_cluster(), whose answer may be of before
-    return state is not None and not state.ended and state.restarts > int(owner.slurm.get("restarts", 0))
+    return state is not None and not state.ended and state.restarts > slurm_restarts(owner.slurm)
 
 
 def _time_is_over(handler: Callable[..., object]) -> bool:
